@@ -1,0 +1,26 @@
+/** @jest-config-loader esbuild-register */
+import type { Config } from 'jest'
+
+const config: Config = {
+  testEnvironment: 'node',
+  testMatch: ['<rootDir>/test/**/*.test.ts'],
+  transform: {
+    '^.+\\.[jt]sx?$': [
+      'ts-jest',
+      {
+        tsconfig: {
+          allowJs: true,
+          esModuleInterop: true,
+          isolatedModules: true,
+          module: 'commonjs',
+          moduleResolution: 'bundler',
+          target: 'es2022',
+        },
+      },
+    ],
+  },
+  // These packages are ES modules only, and Jest on Node 20 runs CommonJS: compile them too.
+  transformIgnorePatterns: ['/node_modules/(?!eventsource/|eventsource-parser/)'],
+  moduleNameMapper: { '^(\\.{1,2}/.*)\\.js$': '$1' },
+}
+export default config

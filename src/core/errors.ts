@@ -1,0 +1,76 @@
+/**
+ * What went wrong, for programs. Codes are stable: a code is never reused for another cause.
+ * `docs/errors.md` says for each what to do about it.
+ */
+export type EventStreamErrorCode =
+  | 'ERR_CHANNEL'
+  | 'ERR_CHANNEL_CLOSED'
+  | 'ERR_CURSOR'
+  | 'ERR_DATA'
+  | 'ERR_EVENT'
+  | 'ERR_EVENT_TOO_LARGE'
+  | 'ERR_FIELD'
+  | 'ERR_FORBIDDEN'
+  | 'ERR_HEAD_SENT'
+  | 'ERR_LOG_CLOSED'
+  | 'ERR_METHOD'
+  | 'ERR_NO_CHANNEL'
+  | 'ERR_NOT_ACCEPTABLE'
+  | 'ERR_OPTION'
+  | 'ERR_TOO_MANY_CHANNELS'
+  | 'ERR_UNAVAILABLE'
+
+/** HTTP status of the codes that answer a request; every other code is a 500. */
+const statusOf: { readonly [code in EventStreamErrorCode]?: number } = {
+  ERR_CHANNEL: 400,
+  ERR_CURSOR: 400,
+  ERR_FORBIDDEN: 403,
+  ERR_METHOD: 405,
+  ERR_NO_CHANNEL: 400,
+  ERR_NOT_ACCEPTABLE: 406,
+  ERR_TOO_MANY_CHANNELS: 400,
+  ERR_UNAVAILABLE: 503,
+}
+
+/**
+ * The only error class of this package.
+ *
+ * `status`, `statusCode` and `headers` are what error handlers of Express, Connect and Koa look for.
+ */
+export class EventStreamError extends Error {
+  override readonly name = 'EventStreamError'
+  /** Stable, for programs. */
+  readonly code: EventStreamErrorCode
+  /** HTTP status that answers a request which failed with this error. */
+  readonly status: number
+  /** Response headers that belong to the status: `Allow` of a 405. */
+  readonly headers: Readonly<Record<string, string>>
+
+  constructor(
+    code: EventStreamErrorCode,
+    message: string,
+    options: ErrorOptions & { readonly headers?: Readonly<Record<string, string>> } = {},
+  ) {
+    super(message, 'cause' in options ? { cause: options.cause } : undefined)
+    this.code = code
+    this.status = statusOf[code] ?? 500
+    this.headers = options.headers ?? {}
+  }
+
+  get statusCode(): number {
+    return this.status
+  }
+}
+
+/** Untrusted text as it may stand in a message or a log line: quoted, escaped, at most 80 characters. */
+export function quote(value: unknown): string {
+  const text = typeof value === 'string' ? JSON.stringify(value) : describe(value)
+  return text.length > 80 ? `${text.slice(0, 79)}…` : text
+}
+
+function describe(value: unknown): string {
+  if (value === null || ['undefined', 'number', 'boolean', 'bigint'].includes(typeof value)) {
+    return String(value)
+  }
+  return Array.isArray(value) ? 'an array' : typeof value === 'object' ? 'an object' : typeof value
+}

@@ -1,0 +1,113 @@
+import { EventStreamError, quote } from './errors.js'
+import { checkEventName } from './wire.js'
+
+/** An event as an application publishes it. */
+export interface NewEvent {
+  /**
+   * Name that `EventSource` listeners are registered for. Not `stream-open`, `stream-reset` or
+   * `stream-error`, which tell clients about the stream itself. `error` and `open` also run the
+   * browser's own handlers of these names.
+   * @defaultValue 'message'
+   */
+  readonly event?: string | undefined
+  /**
+   * Any value that JSON can hold; absent is sent as `null`.
+   */
+  readonly data?: unknown
+  /**
+   * Text that is sent as it is, instead of `data`; it may have several lines. CR and CRLF arrive as
+   * LF, which is how `text/event-stream` defines it.
+   */
+  readonly raw?: string | undefined
+  /**
+   * 1–255 characters that name this event in its channel. Publishing the same key again while the
+   * first event is in the log appends nothing and resolves to the first one's id.
+   */
+  readonly idempotencyKey?: string | undefined
+}
+
+/** An event that is checked, and whose payload is text: what logs store and the wire carries. */
+export interface EncodedEvent {
+  readonly event?: string | undefined
+  readonly data: string
+}
+
+/** Event names that this package sends itself. */
+export const controlEvents = {
+  open: 'stream-open',
+  reset: 'stream-reset',
+  error: 'stream-error',
+  keepAlive: 'keep-alive',
+} as const
+
+const reserved: ReadonlySet<string> = new Set([
+  controlEvents.open,
+  controlEvents.reset,
+  controlEvents.error,
+])
+
+/**
+ * Checks an event and makes its payload text, once for all clients.
+ *
+ * @throws EventStreamError `ERR_EVENT` when it is not an object of the shape above, or its name is
+ *   reserved; `ERR_FIELD` when the name cannot be sent; `ERR_DATA` when JSON cannot hold the data
+ *   (a cycle, a BigInt, a function).
+ */
+export function encodeEvent(event: NewEvent): EncodedEvent & { readonly idempotencyKey?: string } {
+  if (typeof event !== 'object' || event === null) {
+    throw new EventStreamError(
+      'ERR_EVENT',
+      `The event is ${quote(event)}; publish an object such as { event: 'message', data: … }.`,
+    )
+  }
+  const { event: name, data, raw, idempotencyKey } = event
+  const encoded = { event: checkName(name), data: raw === undefined ? toJson(data) : raw }
+  if (raw !== undefined && (typeof raw !== 'string' || data !== undefined)) {
+    throw new EventStreamError(
+      'ERR_EVENT',
+      'raw must be a string, and takes the place of data: give one of the two.',
+    )
+  }
+  if (idempotencyKey === undefined) return encoded
+  if (typeof idempotencyKey !== 'string' || !/^.{1,255}$/su.test(idempotencyKey)) {
+    throw new EventStreamError(
+      'ERR_EVENT',
+      `idempotencyKey is ${quote(idempotencyKey)}; give a string of 1 to 255 characters.`,
+    )
+  }
+  return { ...encoded, idempotencyKey }
+}
+
+function checkName(name: unknown): string | undefined {
+  if (name === undefined || name === null) return undefined
+  if (typeof name !== 'string') {
+    throw new EventStreamError('ERR_EVENT', `The event name is ${quote(name)}; give a string.`)
+  }
+  if (reserved.has(name)) {
+    throw new EventStreamError(
+      'ERR_EVENT',
+      `The event name '${name}' tells clients about the stream itself; choose another one.`,
+    )
+  }
+  return checkEventName(name)
+}
+
+function toJson(data: unknown): string {
+  let json: string | undefined
+  try {
+    json = JSON.stringify(data === undefined ? null : data)
+  } catch (cause) {
+    throw new EventStreamError(
+      'ERR_DATA',
+      `The data cannot be sent as JSON: ${String((cause as Error)?.message ?? cause)}`,
+      { cause },
+    )
+  }
+  if (json === undefined) {
+    throw new EventStreamError(
+      'ERR_DATA',
+      `The data is a ${typeof data}, which JSON cannot hold; publish a plain value, or text as raw.`,
+    )
+  }
+  return json
+}

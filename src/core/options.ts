@@ -1,0 +1,41 @@
+import { EventStreamError, quote } from './errors.js'
+
+/**
+ * Refuses options that would be ignored: a misspelt limit is a limit that is not there.
+ *
+ * @throws EventStreamError `ERR_OPTION` with the names that exist.
+ */
+export function checkNames(owner: string, options: object, known: readonly string[]): void {
+  if (typeof options !== 'object' || options === null) {
+    throw new EventStreamError('ERR_OPTION', `The options of ${owner} are ${quote(options)}.`)
+  }
+  const unknown = Object.keys(options).find((name) => !known.includes(name))
+  if (unknown === undefined) return
+  throw new EventStreamError(
+    'ERR_OPTION',
+    `${owner} has no option ${quote(unknown)}; it has ${known.join(', ')}.`,
+  )
+}
+
+/** @throws EventStreamError `ERR_OPTION` unless it is a whole number in the range. */
+export function checkWhole(name: string, value: unknown, min: number, max = Infinity): void {
+  if (Number.isSafeInteger(value) && Number(value) >= min && Number(value) <= max) return
+  const range = max === Infinity ? `of ${min} or more` : `from ${min} to ${max}`
+  throw new EventStreamError(
+    'ERR_OPTION',
+    `${name} is ${quote(value)}; give a whole number ${range}.`,
+  )
+}
+
+/** @throws EventStreamError `ERR_OPTION` unless it is absent or a function. */
+export function checkFunction(name: string, value: unknown): void {
+  if (value === undefined || typeof value === 'function') return
+  throw new EventStreamError('ERR_OPTION', `${name} is ${quote(value)}; give a function.`)
+}
+
+/** @throws EventStreamError `ERR_OPTION` unless it is one of the choices. */
+export function checkChoice(name: string, value: unknown, choices: readonly string[]): void {
+  if (choices.includes(value as string)) return
+  const list = choices.map((choice) => `'${choice}'`).join(' or ')
+  throw new EventStreamError('ERR_OPTION', `${name} is ${quote(value)}; give ${list}.`)
+}

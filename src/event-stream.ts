@@ -1,0 +1,173 @@
+import type { ServerResponse } from 'node:http'
+import { Callable } from './callable.js'
+import { controlEvents, type NewEvent } from './core/event.js'
+import { checkWhole } from './core/options.js'
+import { encodeBlock, encodeComment } from './core/wire.js'
+import { Hub } from './hub/hub.js'
+import { Admission } from './middleware/admission.js'
+import { type ChannelSource, channelResolver, checkChannels } from './middleware/channel-source.js'
+import {
+  checkRouteOptions,
+  Endpoint,
+  type EndpointHost,
+  type EventStreamHandler,
+  type OpenStream,
+  type RouteOptions,
+} from './middleware/endpoint.js'
+import type { RequestLike } from './middleware/request.js'
+import { type EventStreamOptions, type ResolvedOptions, resolveOptions } from './options.js'
+import { ChannelPublisher } from './publishers/channel-publisher.js'
+import type { ChannelWritable, ChannelWritableOptions } from './publishers/channel-writable.js'
+import { LoggedPublisher } from './publishers/logged.js'
+import type { Published, Publisher } from './publishers/publisher.js'
+
+/** Channels of a route, then its options. */
+export type RouteArguments<Req> =
+  | readonly ChannelSource<Req>[]
+  | readonly [...ChannelSource<Req>[], RouteOptions<Req>]
+
+export interface EventStream {
+  /** The same as {@link EventStream.route}. */
+  <Req extends RequestLike = RequestLike>(...route: RouteArguments<Req>): EventStreamHandler<Req>
+}
+
+/**
+ * Server-sent events that are not lost: publishes events on channels, and serves them to clients
+ * that may come back.
+ *
+ * ```ts
+ * const eventStream = new EventStream()
+ * app.get('/events/:id', eventStream('{id}'))
+ * await eventStream.publishEvent('7', { event: 'message', data: { text: 'hello' } })
+ * ```
+ */
+// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: how TypeScript is told of the call.
+export class EventStream extends Callable {
+  readonly #options: ResolvedOptions
+  readonly #hub: Hub
+  readonly #publisher: Publisher
+  readonly #host: EndpointHost
+  #closing: Promise<void> | undefined
+
+  /** @throws EventStreamError `ERR_OPTION` when an option cannot work. */
+  constructor(options?: EventStreamOptions | null) {
+    super('route')
+    this.#options = resolveOptions(options)
+    const { log, keepAlive, maxEventBytes, whenUnavailable, onError } = this.#options
+    const keepAliveText =
+      keepAlive === 'comment'
+        ? encodeComment('')
+        : encodeBlock({ event: controlEvents.keepAlive, data: '' })
+    this.#hub = new Hub({ ...this.#options, keepAliveText })
+    this.#publisher = new LoggedPublisher(log, maxEventBytes)
+    this.#host = {
+      hub: this.#hub,
+      admission: new Admission(this.#options),
+      whenUnavailable,
+      isClosing: () => this.#closing !== undefined,
+      onError,
+    }
+  }
+
+  /**
+   * Makes a handler that serves channels: names, in which `{token}` stands for a value of the route's
+   * parameters (of the query in Next.js pages), or a function from the request to names.
+   *
+   * @throws EventStreamError `ERR_CHANNEL` or `ERR_OPTION` when the route can never work.
+   */
+  route<Req extends RequestLike = RequestLike>(
+    ...route: RouteArguments<Req>
+  ): EventStreamHandler<Req> {
+    const { sources, options } = splitRoute(route)
+    checkRouteOptions(options)
+    const { maxChannelsPerConnection } = this.#options
+    const resolve = channelResolver(sources, maxChannelsPerConnection)
+    return new Endpoint(this.#host, resolve, options).handler
+  }
+
+  /**
+   * Serves one request: what a route does, for code that has decided on the channels itself.
+   *
+   * @param channels - Names as they are; `{token}` means nothing here.
+   * @returns The open stream; undefined when the request is answered otherwise: HEAD, a client that
+   *   is sent away for now, a client that has gone.
+   * @throws EventStreamError with a `status`, before anything is sent.
+   */
+  async run<Req extends RequestLike>(
+    req: Req,
+    res: ServerResponse,
+    channels: string | readonly string[],
+    options: RouteOptions<Req> = {},
+  ): Promise<OpenStream | undefined> {
+    checkRouteOptions(options)
+    const { maxChannelsPerConnection } = this.#options
+    const resolve = async () => checkChannels([channels].flat(), maxChannelsPerConnection)
+    return new Endpoint<Req>(this.#host, resolve, options).serve(req, res)
+  }
+
+  /**
+   * Publishes one event.
+   *
+   * @returns The event's id, once it is in the log and every client will have it.
+   * @throws EventStreamError `ERR_CHANNEL`, `ERR_EVENT`, `ERR_FIELD`, `ERR_DATA`,
+   *   `ERR_EVENT_TOO_LARGE`: nothing was published. `ERR_LOG_CLOSED`, `ERR_CHANNEL_CLOSED`: it is
+   *   too late.
+   */
+  async publishEvent(channel: string, event: NewEvent): Promise<Published> {
+    const [published] = await this.#publisher.publish(channel, [event])
+    return published as Published
+  }
+
+  /** A publisher of one channel. It holds nothing, so it need not be kept or freed. */
+  getChannelPublisher(channel: string): ChannelPublisher {
+    return new ChannelPublisher(this.#publisher, channel)
+  }
+
+  /** A stream that publishes the objects `{ event, data }` that are written to it. */
+  createChannelWritable(channel: string, options?: ChannelWritableOptions): ChannelWritable {
+    return this.getChannelPublisher(channel).createWritable(options)
+  }
+
+  /** The open streams of this process. */
+  connections(): readonly OpenStream[] {
+    return [...this.#hub.connections]
+  }
+
+  /** How many open streams of this process listen to a channel. */
+  count(channel: string): number {
+    return this.#hub.count(channel)
+  }
+
+  /**
+   * Ends every stream, each with a random delay after which its client comes back, so that
+   * `server.close()` finishes. Clients that come meanwhile are sent away in the same manner.
+   * Publishing is refused afterwards, unless the log was given by the application.
+   *
+   * @param options.graceMs - Milliseconds that slow clients have to take what is on the way to them.
+   *   Default 5000.
+   */
+  close({ graceMs = 5000 }: { readonly graceMs?: number | undefined } = {}): Promise<void> {
+    checkWhole('graceMs', graceMs, 0, 2 ** 31 - 1)
+    this.#closing ??= this.#close(graceMs)
+    return this.#closing
+  }
+
+  async #close(graceMs: number): Promise<void> {
+    await this.#hub.close(graceMs)
+    if (this.#options.ownsLog) await this.#options.log.close()
+  }
+}
+
+function splitRoute<Req>(route: RouteArguments<Req>): {
+  readonly sources: readonly ChannelSource<Req>[]
+  readonly options: RouteOptions<Req>
+} {
+  const last = route.at(-1)
+  if (typeof last !== 'object' || last === null || Array.isArray(last)) {
+    return { sources: route as readonly ChannelSource<Req>[], options: {} }
+  }
+  return {
+    sources: route.slice(0, -1) as readonly ChannelSource<Req>[],
+    options: last as RouteOptions<Req>,
+  }
+}

@@ -1,0 +1,199 @@
+import type { EntryId } from '../core/entry-id.js'
+import { controlEvents } from '../core/event.js'
+import { encodeBlock, encodeRetry } from '../core/wire.js'
+import type { Feed, LiveReader } from './feed.js'
+import { catchUp } from './replay.js'
+import { Frame, type Sink } from './sink.js'
+
+/**
+ * `replaying`, reads what it missed from the log; `live`, gets events as they are published;
+ * `behind`, its client is slow, so it waits to read on from the log; `closing`, its end is on the
+ * way to the client; `closed`.
+ */
+export type ConnectionState = 'replaying' | 'live' | 'behind' | 'closing' | 'closed'
+
+/** What a connection needs of the hub. */
+export interface ConnectionHost {
+  readonly maxQueueBytes: number
+  /** Bytes wait for this connection's client: watch whether they go. */
+  watch(connection: Connection): void
+  unwatch(connection: Connection): void
+  remove(connection: Connection): void
+  /** A random reconnect delay, so that clients that are sent away do not return all at once. */
+  retryMs(): number
+  onError(error: unknown): void
+}
+
+/** One client's stream. */
+export class Connection implements LiveReader {
+  readonly openedAt = new Date()
+  readonly feed: Feed
+  /** Position in each channel of the feed. A live connection is where the feed is. */
+  positions: EntryId[]
+  liveIndex = -1
+  lastWriteAt = performance.now()
+  /** For the hub: progress of the sink when it was last looked at, and since when it is the same. */
+  seenProgress = -1
+  stalledSince = 0
+  readonly #host: ConnectionHost
+  readonly #sink: Sink
+  readonly #onClosed: (() => void) | undefined
+  #state: ConnectionState = 'replaying'
+  #full = false
+  #onDrained: (() => void) | undefined
+  #abort: AbortController | undefined
+  /** @param onClosed - Called once when the stream has ended, whoever ended it. */
+  constructor(
+    host: ConnectionHost,
+    feed: Feed,
+    positions: EntryId[],
+    sink: Sink,
+    onClosed: (() => void) | undefined,
+  ) {
+    this.#host = host
+    this.feed = feed
+    this.positions = positions
+    this.#sink = sink
+    this.#onClosed = onClosed
+  }
+
+  get state(): ConnectionState {
+    return this.#state
+  }
+
+  get channels(): readonly string[] {
+    return this.feed.channels.map((channel) => channel.name)
+  }
+
+  get queuedBytes(): number {
+    return this.#state === 'closed' ? 0 : this.#sink.queuedBytes
+  }
+
+  /** Bytes wait, so the client is not waiting for a sign of life. */
+  get full(): boolean {
+    return this.#full
+  }
+
+  get progress(): number {
+    return this.#sink.progress
+  }
+
+  /** Aborts when the stream has ended, whoever ended it. */
+  get signal(): AbortSignal {
+    if (this.#abort === undefined) {
+      this.#abort = new AbortController()
+      if (this.#state === 'closed') this.#abort.abort()
+    }
+    return this.#abort.signal
+  }
+
+  /** Writes the opening blocks, then replays what was missed and goes live. */
+  open(opening: string): void {
+    this.write(new Frame(opening), performance.now())
+    this.#catchUp()
+  }
+
+  /** A frame of the feed, while live. */
+  deliver(frame: Frame, now: number): boolean {
+    if (this.write(frame, now) || this.#sink.queuedBytes <= this.#host.maxQueueBytes) return true
+    this.positions = this.feed.channels.map((channel) => channel.position)
+    this.#state = 'behind'
+    return false
+  }
+
+  /** @returns False when the sink is full; {@link whenDrained} tells when to go on. */
+  write(frame: Frame, now: number): boolean {
+    this.lastWriteAt = now
+    if (this.#sink.write(frame)) return true
+    if (!this.#full) {
+      this.#full = true
+      this.#host.watch(this)
+    }
+    return false
+  }
+
+  /** Resolves when the sink is empty, or the connection is closed. */
+  async whenDrained(): Promise<void> {
+    if (!this.#full) return
+    this.#state = 'behind'
+    await new Promise<void>((resolve) => {
+      this.#onDrained = resolve
+    })
+    if (this.isOpen()) this.#state = 'replaying'
+  }
+
+  isOpen(): boolean {
+    return this.#state !== 'closing' && this.#state !== 'closed'
+  }
+
+  /** Called by the replay, at the live position. */
+  goLive(): void {
+    this.#state = 'live'
+    this.positions = []
+    this.feed.join(this)
+  }
+
+  /** Called by the sink's side when all that waited has gone. */
+  drained(): void {
+    if (!this.#full) return
+    this.#full = false
+    this.#host.unwatch(this)
+    const onDrained = this.#onDrained
+    this.#onDrained = undefined
+    if (onDrained !== undefined) onDrained()
+    else if (this.#state === 'behind') {
+      this.#state = 'replaying'
+      this.#catchUp()
+    }
+  }
+
+  /** Called by the sink's side when nothing more can be written. */
+  closed(): void {
+    if (this.#state === 'closed') return
+    this.#state = 'closed'
+    this.feed.leave(this)
+    this.#host.unwatch(this)
+    this.#host.remove(this)
+    this.#onDrained?.()
+    this.#abort?.abort()
+    try {
+      this.#onClosed?.()
+    } catch (error) {
+      this.#host.onError(error)
+    }
+  }
+
+  /** Ends the stream; the client comes back after `retryMs` and goes on where it was. */
+  end(retryMs = this.#host.retryMs()): void {
+    if (this.#state === 'live') this.feed.flush()
+    this.#end(encodeRetry(retryMs))
+  }
+
+  destroy(): void {
+    this.#sink.destroy()
+    this.closed()
+  }
+
+  #catchUp(): void {
+    catchUp(this).catch((error: unknown) => {
+      this.#host.onError(error)
+      this.#fail()
+    })
+  }
+
+  /** Ends a stream that cannot go on. The reason is for the server's log, not for the client. */
+  #fail(): void {
+    const retry = this.#host.retryMs()
+    this.#end(encodeBlock({ event: controlEvents.error, retry, data: '{}' }))
+  }
+
+  #end(last: string): void {
+    if (!this.isOpen()) return
+    this.#state = 'closing'
+    this.feed.leave(this)
+    this.#onDrained?.()
+    this.#sink.end(new Frame(last))
+    // A client that does not take the end is closed like any other that takes nothing.
+    this.#host.watch(this)
+  }
+}

@@ -1,0 +1,220 @@
+import { encodeChannelName } from '../core/cursor.js'
+import type { EventLog } from '../log/event-log.js'
+import { ActiveChannel } from './active-channel.js'
+import { Connection, type ConnectionHost } from './connection.js'
+import { Feed } from './feed.js'
+import { openingText } from './opening.js'
+import { Frame, type Sink } from './sink.js'
+import { findStart, type Start, type Wish } from './start.js'
+
+export interface HubOptions {
+  readonly log: EventLog
+  /** The longest silence on a stream, in milliseconds. */
+  readonly keepAliveMs: number
+  /** What breaks the silence. */
+  readonly keepAliveText: string
+  /** Bytes that may wait in memory for one slow client. */
+  readonly maxQueueBytes: number
+  /** Milliseconds after which a client that takes none of what waits for it is closed. */
+  readonly stallTimeoutMs: number
+  readonly onError: (error: unknown) => void
+}
+
+/** A stream whose head is about to be sent: end it by one of the two. */
+export interface PreparedStream {
+  /** Sends the opening event, replays what was missed and goes live. */
+  attach(sink: Sink, options: AttachOptions): Connection
+  release(): void
+}
+
+export interface AttachOptions {
+  /** Milliseconds that the client is told to wait before it reconnects. */
+  readonly retryMs: number
+  /** Called once when the stream has ended, whoever ended it. */
+  readonly onClosed?: (() => void) | undefined
+}
+
+/** How often silence and stalls are looked for, in parts of the shortest time that matters. */
+const ticksPerInterval = 8
+
+/** Reconnect delays that clients are sent away with, in milliseconds. */
+const retryRangeMs = { min: 1000, max: 5000 }
+
+/**
+ * The connections of this process, and the channels they listen to. Nothing here knows HTTP, and
+ * nothing is left of a channel, timer or subscription when its last connection is gone.
+ */
+export class Hub {
+  readonly connections = new Set<Connection>()
+  readonly #options: HubOptions
+  readonly #keepAlive: Frame
+  readonly #channels = new Map<string, ActiveChannel>()
+  readonly #feeds = new Map<string, Feed>()
+  readonly #watched = new Set<Connection>()
+  readonly #host: ConnectionHost
+  #dirty: Feed[] = []
+  #ticker: NodeJS.Timeout | undefined
+  #onEmpty: (() => void) | undefined
+
+  constructor(options: HubOptions) {
+    this.#options = options
+    this.#keepAlive = new Frame(options.keepAliveText)
+    this.#host = {
+      maxQueueBytes: options.maxQueueBytes,
+      watch: (connection) => {
+        connection.stalledSince = performance.now()
+        connection.seenProgress = connection.progress
+        this.#watched.add(connection)
+      },
+      unwatch: (connection) => this.#watched.delete(connection),
+      remove: (connection) => this.#remove(connection),
+      retryMs: () => this.retryMs(),
+      onError: options.onError,
+    }
+  }
+
+  /**
+   * Makes a stream ready: once this resolves its channels are followed and its place is known, so
+   * that the head can be sent. End it by `attach` or `release`.
+   */
+  async prepare(wish: Wish): Promise<PreparedStream> {
+    const feed = this.#acquire(wish.channels)
+    try {
+      await Promise.all(feed.channels.map((channel) => channel.open()))
+      const start = await findStart(this.#options.log, feed.channels, wish)
+      return {
+        attach: (sink, options) => this.#attach(feed, start, sink, options),
+        release: () => this.#release(feed),
+      }
+    } catch (error) {
+      this.#release(feed)
+      throw error
+    }
+  }
+
+  /** A reconnect delay for a client that is sent away: random, so that not all return at once. */
+  retryMs(): number {
+    const { min, max } = retryRangeMs
+    return Math.round(min + Math.random() * (max - min))
+  }
+
+  /** Connections that listen to a channel. */
+  count(channel: string): number {
+    let count = 0
+    for (const connection of this.connections) {
+      if (connection.feed.channels.some(({ name }) => name === channel)) count += 1
+    }
+    return count
+  }
+
+  /** Channels that are followed now. */
+  get activeChannels(): number {
+    return this.#channels.size
+  }
+
+  /**
+   * Ends every stream with a reconnect delay, and resolves when all are gone; those that are not by
+   * then are cut off after `graceMs`.
+   */
+  async close(graceMs: number): Promise<void> {
+    if (this.connections.size === 0) return
+    const empty = new Promise<void>((resolve) => {
+      this.#onEmpty = resolve
+    })
+    const deadline = setTimeout(() => {
+      for (const connection of [...this.connections]) connection.destroy()
+    }, graceMs)
+    for (const connection of [...this.connections]) connection.end()
+    await empty
+    clearTimeout(deadline)
+  }
+
+  #attach(feed: Feed, start: Start, sink: Sink, options: AttachOptions): Connection {
+    const connection = new Connection(this.#host, feed, start.positions, sink, options.onClosed)
+    this.connections.add(connection)
+    this.#ticker ??= setInterval(() => this.#tick(), this.#tickMs()).unref()
+    connection.open(openingText(feed, start, options.retryMs))
+    return connection
+  }
+
+  #remove(connection: Connection): void {
+    this.connections.delete(connection)
+    this.#release(connection.feed)
+    if (this.connections.size > 0) return
+    clearInterval(this.#ticker)
+    this.#ticker = undefined
+    this.#onEmpty?.()
+  }
+
+  #acquire(names: readonly string[]): Feed {
+    // One order for one set, whichever way a route names it.
+    const sorted = [...names].sort()
+    const key = sorted.map(encodeChannelName).join('*')
+    let feed = this.#feeds.get(key)
+    if (feed === undefined) {
+      const channels = sorted.map((name) => this.#channel(name))
+      feed = new Feed(key, channels, (dirty) => this.#schedule(dirty))
+      for (const channel of channels) channel.listeners.add(feed)
+      this.#feeds.set(key, feed)
+    }
+    feed.members += 1
+    return feed
+  }
+
+  #channel(name: string): ActiveChannel {
+    let channel = this.#channels.get(name)
+    if (channel === undefined) {
+      channel = new ActiveChannel(name, this.#options.log, this.#options.onError)
+      this.#channels.set(name, channel)
+    }
+    return channel
+  }
+
+  #release(feed: Feed): void {
+    feed.members -= 1
+    if (feed.members > 0) return
+    this.#feeds.delete(feed.key)
+    for (const channel of feed.channels) {
+      channel.listeners.delete(feed)
+      if (channel.listeners.size > 0) continue
+      this.#channels.delete(channel.name)
+      channel.close()
+    }
+  }
+
+  #schedule(feed: Feed): void {
+    if (this.#dirty.length === 0) setImmediate(() => this.#flush())
+    this.#dirty.push(feed)
+  }
+
+  #flush(): void {
+    const dirty = this.#dirty
+    this.#dirty = []
+    for (const feed of dirty) feed.flush()
+  }
+
+  #tickMs(): number {
+    const { keepAliveMs, stallTimeoutMs } = this.#options
+    return Math.max(1, Math.floor(Math.min(keepAliveMs, stallTimeoutMs) / ticksPerInterval))
+  }
+
+  /** The one timer: breaks silences before they get too long, and closes who takes nothing. */
+  #tick(): void {
+    const { keepAliveMs, stallTimeoutMs } = this.#options
+    const now = performance.now()
+    const quietSince = now - keepAliveMs + this.#tickMs()
+    for (const connection of this.connections) {
+      if (connection.lastWriteAt > quietSince || connection.full || !connection.isOpen()) continue
+      connection.write(this.#keepAlive, now)
+    }
+    for (const connection of this.#watched) {
+      const { progress } = connection
+      if (progress !== connection.seenProgress) {
+        connection.seenProgress = progress
+        connection.stalledSince = now
+      } else if (now - connection.stalledSince >= stallTimeoutMs) {
+        connection.destroy()
+      }
+    }
+  }
+}

@@ -1,0 +1,14 @@
+import { controlEvents } from '../core/event.js'
+import { encodeFields } from '../core/wire.js'
+import type { Gap } from '../log/event-log.js'
+
+/**
+ * Why a client cannot have what it missed: a gap of the log, or `invalid`, a position that is none
+ * or an entry that cannot be sent.
+ */
+export type ResetReason = Gap | 'invalid'
+
+/** The fields of a `stream-reset` event. */
+export function resetFields(channels: readonly string[], reason: ResetReason): string {
+  return encodeFields({ event: controlEvents.reset, data: JSON.stringify({ channels, reason }) })
+}

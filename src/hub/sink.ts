@@ -1,0 +1,32 @@
+/** Text on its way to many connections: made bytes once, for whoever is the first to need them. */
+export class Frame {
+  readonly #text: string
+  #bytes: Buffer | undefined
+
+  constructor(text: string) {
+    this.#text = text
+  }
+
+  get bytes(): Buffer {
+    this.#bytes ??= Buffer.from(this.#text)
+    return this.#bytes
+  }
+}
+
+/**
+ * Where a connection's bytes go: the one seam between the hub and HTTP. The other side calls
+ * `Connection.drained` when a sink that was full is empty again, and `Connection.closed` once when
+ * nothing more can be written, whoever ended it.
+ */
+export interface Sink {
+  /** @returns False when bytes wait in memory, so that `drained` will be called. */
+  write(frame: Frame): boolean
+  /** Bytes that wait in this process's memory. */
+  readonly queuedBytes: number
+  /** A number that changes whenever some bytes have left this process. */
+  readonly progress: number
+  /** Ends the stream behind what was written. */
+  end(last: Frame): void
+  /** Ends the stream at once; what waits is dropped. */
+  destroy(): void
+}

@@ -1,0 +1,34 @@
+export type {
+  GripPublisherSpec,
+  IAddressedEvent,
+  IChannelsBuilder,
+  IEventStreamConfig,
+  IServerSentEvent,
+} from './compat.js'
+export type { EntryId } from './core/entry-id.js'
+export { EventStreamError, type EventStreamErrorCode } from './core/errors.js'
+export type { NewEvent } from './core/event.js'
+export { EventStream, type RouteArguments } from './event-stream.js'
+export type { ConnectionState } from './hub/connection.js'
+export type { ResetReason } from './hub/reset.js'
+export type { StartFrom } from './hub/start.js'
+export type {
+  Appended,
+  EventLog,
+  Gap,
+  LogListener,
+  NewEntry,
+  Page,
+  PageLimit,
+  ReadFrom,
+  StoredEvent,
+} from './log/event-log.js'
+export { type MemoryEventLogOptions, memoryEventLog } from './log/memory.js'
+export type { ChannelSource, ChannelsBuilder } from './middleware/channel-source.js'
+export type { EventStreamHandler, OpenStream, RouteOptions } from './middleware/endpoint.js'
+export type { RequestLike } from './middleware/request.js'
+export type { EventStreamOptions, GripSpec } from './options.js'
+export type { ChannelPublisher } from './publishers/channel-publisher.js'
+export type { ChannelWritable, ChannelWritableOptions } from './publishers/channel-writable.js'
+export type { Published } from './publishers/publisher.js'
+export { getEventStreamSingleton } from './singleton.js'

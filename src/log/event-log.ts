@@ -1,0 +1,93 @@
+import type { EntryId } from '../core/entry-id.js'
+import type { EncodedEvent } from '../core/event.js'
+
+/** An event on its way into a log. */
+export interface NewEntry extends EncodedEvent {
+  /** Appending the same key again while its entry is kept appends nothing. */
+  readonly idempotencyKey?: string | undefined
+}
+
+/** One entry of a channel. */
+export interface StoredEvent extends EncodedEvent {
+  readonly id: EntryId
+  /** The id of the entry before it, or the channel's id with `seq` 0 for the first one. */
+  readonly prevId: EntryId
+}
+
+/** What an append gave. */
+export interface Appended {
+  readonly id: EntryId
+  readonly prevId: EntryId
+  /** Whether the idempotency key was known, so that `id` is the earlier entry's. */
+  readonly duplicate: boolean
+}
+
+/**
+ * Where to read: after an entry, from the earliest one kept, or the last `last` entries.
+ */
+export type ReadFrom = EntryId | 'earliest' | { readonly last: number }
+
+/** Where a page ends. It always holds one entry if there is one. */
+export interface PageLimit {
+  readonly maxEvents: number
+  /** UTF-16 units of payload. The entry that passes the limit is the last one of the page. */
+  readonly maxLength: number
+}
+
+/**
+ * Why entries after a position cannot be had: `trimmed`, the log has dropped some of them;
+ * `unknown`, this log never gave that position, or was lost and written anew since.
+ */
+export type Gap = 'trimmed' | 'unknown'
+
+export interface Page {
+  readonly entries: readonly StoredEvent[]
+  /** With a gap, `entries` start at the earliest one kept. */
+  readonly gap: Gap | undefined
+  /** The id of the channel's last entry when the page was read. */
+  readonly head: EntryId
+}
+
+/** Gets entries as they are appended, in order. It must not throw. */
+export type LogListener = (entries: readonly StoredEvent[]) => void
+
+/**
+ * Ordered, bounded history: one independent sequence of entries per channel.
+ * Every backend passes `eventLogSuite`, which is this contract in executable form.
+ *
+ * Every method rejects with EventStreamError `ERR_LOG_CLOSED` after `close`.
+ */
+export interface EventLog {
+  /**
+   * Adds entries to the end of a channel: all of them, one behind the other, or none. They are
+   * visible to `read` before the promise resolves, and appends to one channel, from any number of
+   * processes, take a single order.
+   *
+   * @returns One result per entry, in order.
+   * @throws EventStreamError `ERR_CHANNEL_CLOSED` after `closeChannel`.
+   */
+  append(channel: string, entries: readonly NewEntry[]): Promise<readonly Appended[]>
+
+  /**
+   * Reads in order. A position that the log cannot continue from without losing an entry is told
+   * by `gap`, and never by silence. There is none when all that was trimmed had been read.
+   */
+  read(channel: string, from: ReadFrom, limit: PageLimit): Promise<Page>
+
+  /** The id of the last entry of each channel, in the order asked; `seq` is 0 before the first. */
+  heads(channels: readonly string[]): Promise<readonly EntryId[]>
+
+  /**
+   * Calls the listener with what is appended to a channel, from any process. Active before the
+   * promise resolves. Entries may come twice, or be missing: `prevId` tells, and `read` has them.
+   *
+   * @returns Ends it; may be called twice.
+   */
+  follow(channel: string, listener: LogListener): Promise<() => void>
+
+  /** Lets a channel take no more entries. What it holds stays readable for its age. */
+  closeChannel(channel: string): Promise<void>
+
+  /** Frees what the log holds: timers, connections, listeners. May be called twice. */
+  close(): Promise<void>
+}

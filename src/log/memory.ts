@@ -1,0 +1,226 @@
+import { randomFillSync } from 'node:crypto'
+import { type EntryId, formatEntryId } from '../core/entry-id.js'
+import { EventStreamError, quote } from '../core/errors.js'
+import { checkNames, checkWhole } from '../core/options.js'
+import type {
+  Appended,
+  EventLog,
+  LogListener,
+  NewEntry,
+  Page,
+  PageLimit,
+  ReadFrom,
+} from './event-log.js'
+import { MemoryChannel } from './memory-channel.js'
+
+/** Limits of an in-memory log. Whatever passes one of them is dropped, oldest first. */
+export interface MemoryEventLogOptions {
+  /**
+   * Entries kept per channel.
+   * @defaultValue 1000
+   */
+  readonly maxEvents?: number | undefined
+  /**
+   * Payload kept per channel, in UTF-16 units: bytes, for ASCII.
+   * @defaultValue 4_194_304
+   */
+  readonly maxBytes?: number | undefined
+  /**
+   * Milliseconds an entry is kept. A channel that nobody follows, reads or appends to for this long
+   * is forgotten.
+   * @defaultValue 300_000
+   */
+  readonly maxAgeMs?: number | undefined
+  /**
+   * Channels held at once. Past this the one that was not used for longest is forgotten: first those
+   * without entries, never one that is followed.
+   * @defaultValue 10_000
+   */
+  readonly maxChannels?: number | undefined
+  /**
+   * Payload kept in all channels together, in the unit of `maxBytes`.
+   * @defaultValue 268_435_456
+   */
+  readonly maxTotalBytes?: number | undefined
+}
+
+/**
+ * An event log in this process's memory: it ends with the process, and other processes do not see it.
+ *
+ * @throws EventStreamError `ERR_OPTION` when a limit is not a whole number above 0.
+ */
+export function memoryEventLog(options: MemoryEventLogOptions = {}): EventLog {
+  return new MemoryEventLog(options)
+}
+
+class MemoryEventLog implements EventLog {
+  /** In order of use: the first was not used for longest. */
+  readonly #channels = new Map<string, MemoryChannel>()
+  /** The channels of `#channels` that never had an entry, in order of use. */
+  readonly #empty = new Map<string, MemoryChannel>()
+  readonly #maxEvents: number
+  readonly #maxBytes: number
+  readonly #maxAgeMs: number
+  readonly #maxChannels: number
+  readonly #maxTotalBytes: number
+  #totalBytes = 0
+  #closed = false
+  #sweeper: NodeJS.Timeout | undefined
+
+  constructor(options: MemoryEventLogOptions) {
+    const {
+      maxEvents = 1000,
+      maxBytes = 4_194_304,
+      maxAgeMs = 300_000,
+      maxChannels = 10_000,
+      maxTotalBytes = 268_435_456,
+    } = options
+    const limits = { maxEvents, maxBytes, maxAgeMs, maxChannels, maxTotalBytes }
+    checkNames('memoryEventLog', options, Object.keys(limits))
+    for (const [name, value] of Object.entries(limits)) checkWhole(name, value, 1)
+    this.#maxEvents = maxEvents
+    this.#maxBytes = maxBytes
+    this.#maxAgeMs = maxAgeMs
+    this.#maxChannels = maxChannels
+    this.#maxTotalBytes = maxTotalBytes
+  }
+
+  async append(name: string, entries: readonly NewEntry[]): Promise<readonly Appended[]> {
+    const channel = this.#use(name)
+    if (channel.closed) {
+      throw new EventStreamError(
+        'ERR_CHANNEL_CLOSED',
+        `The channel ${quote(name)} is closed and takes no more events.`,
+      )
+    }
+    const now = performance.now()
+    const before = channel.bytes
+    const { appended, added } = channel.append(entries, randomNonce, now)
+    if (added.length > 0) {
+      this.#empty.delete(name)
+      channel.trim(this.#maxEvents, this.#maxBytes, now - this.#maxAgeMs)
+      this.#totalBytes += channel.bytes - before
+      if (this.#totalBytes > this.#maxTotalBytes) this.#shrink()
+      for (const listener of [...channel.listeners]) listener(added)
+    }
+    return appended
+  }
+
+  async read(name: string, from: ReadFrom, limit: PageLimit): Promise<Page> {
+    const channel = this.#use(name)
+    this.#trimByAge(channel)
+    return channel.read(from, limit)
+  }
+
+  async heads(names: readonly string[]): Promise<readonly EntryId[]> {
+    return names.map((name) => this.#use(name).head)
+  }
+
+  async follow(name: string, listener: LogListener): Promise<() => void> {
+    const channel = this.#use(name)
+    // A wrapper of its own, so that one function may follow twice.
+    const follower: LogListener = (entries) => listener(entries)
+    channel.listeners.add(follower)
+    return () => {
+      if (!channel.listeners.delete(follower)) return
+      channel.usedAt = performance.now()
+    }
+  }
+
+  async closeChannel(name: string): Promise<void> {
+    this.#use(name).closed = true
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+    clearInterval(this.#sweeper)
+    for (const channel of this.#channels.values()) channel.listeners.clear()
+    this.#channels.clear()
+    this.#empty.clear()
+    this.#totalBytes = 0
+  }
+
+  /** The channel, made if need be, and now the last to be forgotten. */
+  #use(name: string): MemoryChannel {
+    if (this.#closed) {
+      throw new EventStreamError(
+        'ERR_LOG_CLOSED',
+        'The event log is closed; publish and read before close().',
+      )
+    }
+    let channel = this.#channels.get(name)
+    if (channel === undefined) {
+      channel = new MemoryChannel(formatEntryId(0, randomNonce()))
+      this.#sweeper ??= setInterval(() => this.#sweep(), sweepMs(this.#maxAgeMs)).unref()
+      this.#empty.set(name, channel)
+      this.#channels.set(name, channel)
+      if (this.#channels.size > this.#maxChannels) this.#forgetOne(channel)
+    } else {
+      this.#channels.delete(name)
+      this.#channels.set(name, channel)
+    }
+    channel.usedAt = performance.now()
+    return channel
+  }
+
+  #forgetOne(except: MemoryChannel): void {
+    for (const channels of [this.#empty, this.#channels]) {
+      for (const [name, channel] of channels) {
+        if (channel === except || channel.listeners.size > 0) continue
+        this.#forget(name, channel)
+        return
+      }
+    }
+  }
+
+  #forget(name: string, channel: MemoryChannel): void {
+    this.#totalBytes -= channel.bytes
+    this.#channels.delete(name)
+    this.#empty.delete(name)
+  }
+
+  #trimByAge(channel: MemoryChannel): void {
+    const before = channel.bytes
+    channel.trim(this.#maxEvents, this.#maxBytes, performance.now() - this.#maxAgeMs)
+    this.#totalBytes += channel.bytes - before
+  }
+
+  /** Drops entries of the channels that were not used for longest, until all fits. */
+  #shrink(): void {
+    for (const channel of this.#channels.values()) {
+      if (this.#totalBytes <= this.#maxTotalBytes) return
+      const before = channel.bytes
+      const excess = this.#totalBytes - this.#maxTotalBytes
+      channel.trim(this.#maxEvents, Math.max(0, channel.bytes - excess), 0)
+      this.#totalBytes += channel.bytes - before
+    }
+  }
+
+  #sweep(): void {
+    const deadline = performance.now() - this.#maxAgeMs
+    for (const [name, channel] of this.#channels) {
+      this.#trimByAge(channel)
+      if (channel.listeners.size === 0 && channel.usedAt <= deadline) this.#forget(name, channel)
+    }
+    if (this.#channels.size > 0) return
+    clearInterval(this.#sweeper)
+    this.#sweeper = undefined
+  }
+}
+
+/** Often enough that nothing outlives its age by more than a quarter, or half a minute. */
+function sweepMs(maxAgeMs: number): number {
+  return Math.min(30_000, Math.max(10, Math.floor(maxAgeMs / 4)))
+}
+
+const nonces = new Uint32Array(256)
+let nextNonce = nonces.length
+
+/** A random 32-bit number that cannot be guessed; drawn in bulk, since one draw costs a system call. */
+function randomNonce(): number {
+  if (nextNonce === nonces.length) {
+    randomFillSync(nonces)
+    nextNonce = 0
+  }
+  return nonces[nextNonce++] as number
+}

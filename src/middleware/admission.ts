@@ -1,0 +1,44 @@
+import type { IncomingMessage } from 'node:http'
+
+export interface AdmissionOptions {
+  readonly maxConnections: number
+  readonly maxConnectionsPerKey: number
+  readonly connectionKey?: ((req: IncomingMessage) => string | undefined) | undefined
+}
+
+/** Counts connections, in total and per key, from before they open until they are gone. */
+export class Admission {
+  readonly #options: AdmissionOptions
+  readonly #perKey = new Map<string, number>()
+  #total = 0
+
+  constructor(options: AdmissionOptions) {
+    this.#options = options
+  }
+
+  /** @returns What gives the place back, once; undefined when there is none. */
+  enter(req: IncomingMessage): (() => void) | undefined {
+    const { maxConnections, maxConnectionsPerKey, connectionKey } = this.#options
+    if (this.#total >= maxConnections) return undefined
+    const key = connectionKey?.(req)
+    if (key !== undefined && this.#of(key) >= maxConnectionsPerKey) return undefined
+    this.#add(key, 1)
+    let inside = true
+    return () => {
+      if (inside) this.#add(key, -1)
+      inside = false
+    }
+  }
+
+  #of(key: string): number {
+    return this.#perKey.get(key) ?? 0
+  }
+
+  #add(key: string | undefined, by: 1 | -1): void {
+    this.#total += by
+    if (key === undefined) return
+    const count = this.#of(key) + by
+    if (count === 0) this.#perKey.delete(key)
+    else this.#perKey.set(key, count)
+  }
+}

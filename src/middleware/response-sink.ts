@@ -1,0 +1,112 @@
+import { ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
+import type { Frame, Sink } from '../hub/sink.js'
+
+/** Hears what becomes of a response. */
+interface SinkOwner {
+  drained(): void
+  closed(): void
+  destroy(): void
+}
+
+const sinkOf = Symbol('headwater.sink')
+
+type StreamingResponse = ServerResponse & {
+  [sinkOf]?: ResponseSink
+  /** Set by compression middleware, which would otherwise wait for more. */
+  flush?: () => void
+}
+
+/** The one place that writes an open stream's bytes to `res`. */
+export class ResponseSink implements Sink {
+  readonly #res: StreamingResponse
+  /** A middleware has put something between `res.write` and the socket, with a queue of its own. */
+  readonly #wrapped: boolean
+  #owner: SinkOwner | undefined
+  #written = 0
+  /** Bytes written since `res` was last empty; counted from when it is full. */
+  #waiting = 0
+  #full = false
+
+  constructor(res: ServerResponse) {
+    this.#res = res
+    this.#wrapped = Object.hasOwn(res, 'write')
+  }
+
+  /** From here on `owner` hears of the response. */
+  bind(owner: SinkOwner): void {
+    this.#owner = owner
+    this.#res[sinkOf] = this
+    this.#res.on('drain', onDrain).on('close', onClose).on('error', onError)
+  }
+
+  write({ bytes }: Frame): boolean {
+    this.#written += bytes.length
+    const drained = this.#res.write(bytes)
+    this.#res.flush?.()
+    if (drained && !this.#full) return true
+    this.#full = true
+    this.#waiting += bytes.length
+    return false
+  }
+
+  get queuedBytes(): number {
+    return this.#wrapped
+      ? Math.max(this.#waiting, this.#res.writableLength)
+      : this.#res.writableLength
+  }
+
+  get progress(): number {
+    return this.#written - this.#res.writableLength - systemQueue(this.#res.socket)
+  }
+
+  end({ bytes }: Frame): void {
+    const { socket } = this.#res
+    this.#res.end(bytes, () => {
+      // An HTTP/1 connection that waits for its next request would hold up server.close().
+      if (this.#res instanceof ServerResponse) socket?.end()
+    })
+  }
+
+  destroy(): void {
+    this.#res.destroy()
+  }
+
+  drained(): void {
+    this.#full = false
+    this.#waiting = 0
+    this.#owner?.drained()
+  }
+
+  closed(): void {
+    this.#owner?.closed()
+  }
+
+  failed(): void {
+    this.#owner?.destroy()
+  }
+}
+
+// Shared by all responses: a closure for each would be most of what an idle stream costs.
+
+function onDrain(this: StreamingResponse): void {
+  this[sinkOf]?.drained()
+}
+
+function onClose(this: StreamingResponse): void {
+  this[sinkOf]?.closed()
+}
+
+/** A write to a response that is gone: the client gets it from the log when it is back. */
+function onError(this: StreamingResponse): void {
+  this[sinkOf]?.failed()
+}
+
+/**
+ * Bytes of the write under way that the operating system has not taken yet. Node counts a write as
+ * done when all of it is, which for a slow client may take longer than a stall.
+ */
+function systemQueue(socket: Socket | null): number {
+  const handle = (socket as { _handle?: { writeQueueSize?: unknown } } | null)?._handle
+  return Number(handle?.writeQueueSize ?? 0)
+}

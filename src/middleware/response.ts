@@ -1,0 +1,67 @@
+import { ServerResponse } from 'node:http'
+import { EventStreamError } from '../core/errors.js'
+import { encodeRetry } from '../core/wire.js'
+
+/** Headers of a stream. What the application has set before stays, but for the content type. */
+const headers = {
+  // Without no-transform, compression middleware and proxies hold events back.
+  'Cache-Control': 'no-store, no-transform',
+  // nginx would collect the stream before it sends any of it.
+  'X-Accel-Buffering': 'no',
+} as const
+
+/**
+ * Sets status and headers of a stream; they go out with the first write.
+ *
+ * @throws EventStreamError `ERR_HEAD_SENT`.
+ */
+export function setHead(res: ServerResponse): void {
+  checkHead(res)
+  res.statusCode = 200
+  res.setHeader('Content-Type', 'text/event-stream')
+  for (const [name, value] of Object.entries(headers)) {
+    if (!res.hasHeader(name)) res.setHeader(name, value)
+  }
+}
+
+/** @throws EventStreamError `ERR_HEAD_SENT` when a stream cannot begin any more. */
+export function checkHead({ headersSent }: ServerResponse): void {
+  if (!headersSent) return
+  throw new EventStreamError(
+    'ERR_HEAD_SENT',
+    'The response has begun; let the event stream be the only one that answers.',
+  )
+}
+
+/** Whether nobody waits for this response any more. */
+export function isGone(res: ServerResponse): boolean {
+  return res.destroyed || res.writableEnded
+}
+
+/**
+ * Answers what passes: a browser's `EventSource` comes back after nothing but an event stream.
+ *
+ * @param last - Nothing more is served on this TCP connection.
+ */
+export function sendAway(res: ServerResponse, retryMs: number, last: boolean): void {
+  setHead(res)
+  if (last && res instanceof ServerResponse) res.shouldKeepAlive = false
+  res.end(encodeRetry(retryMs))
+}
+
+/** Answers an error where no `next` does. Only our own messages are fit for strangers. */
+export function refuse(res: ServerResponse, error: unknown): void {
+  if (res.headersSent || isGone(res)) return
+  const known = error instanceof EventStreamError && error.status < 500 ? error : undefined
+  res.statusCode = known?.status ?? statusOf(error)
+  for (const [name, value] of Object.entries(known?.headers ?? {})) res.setHeader(name, value)
+  res.setHeader('Content-Type', 'text/plain; charset=utf-8')
+  res.end(`${known?.message ?? 'The event stream cannot be served.'}\n`)
+}
+
+/** The status that an application's own error carries, as Express reads it. */
+function statusOf(error: unknown): number {
+  const { status, statusCode } = Object(error) as { status?: unknown; statusCode?: unknown }
+  const wanted = Number(status ?? statusCode)
+  return Number.isInteger(wanted) && wanted >= 400 && wanted <= 599 ? wanted : 500
+}

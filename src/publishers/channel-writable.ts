@@ -1,0 +1,52 @@
+import { Writable } from 'node:stream'
+import type { NewEvent } from '../core/event.js'
+import type { Publisher } from './publisher.js'
+
+export interface ChannelWritableOptions {
+  /**
+   * Events that may wait before `write` returns false. They are published in one batch.
+   * @defaultValue 64
+   */
+  readonly highWaterMark?: number | undefined
+}
+
+type Callback = (error?: Error | null) => void
+
+/**
+ * An object stream that publishes to one channel. A write is done when the event is accepted, so a
+ * source that is piped in is never faster than the log. An event that cannot be published destroys
+ * the stream with the error; what was still waiting is not published either.
+ */
+export class ChannelWritable extends Writable {
+  readonly #publisher: Publisher
+  readonly #channel: string
+
+  constructor(
+    publisher: Publisher,
+    channel: string,
+    { highWaterMark = 64 }: ChannelWritableOptions = {},
+  ) {
+    super({ objectMode: true, highWaterMark })
+    this.#publisher = publisher
+    this.#channel = channel
+  }
+
+  override _write(event: NewEvent, _encoding: BufferEncoding, callback: Callback): void {
+    this.#publish([event], callback)
+  }
+
+  override _writev(chunks: readonly { readonly chunk: NewEvent }[], callback: Callback): void {
+    this.#publish(
+      chunks.map(({ chunk }) => chunk),
+      callback,
+    )
+  }
+
+  #publish(events: readonly NewEvent[], callback: Callback): void {
+    this.#publisher.publish(this.#channel, events).then(
+      // In a turn of its own, so that a source that never waits cannot keep sockets from draining.
+      () => setImmediate(callback),
+      (error: unknown) => callback(error instanceof Error ? error : new Error(String(error))),
+    )
+  }
+}
