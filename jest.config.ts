@@ -14,6 +14,7 @@ const config: Config = {
           isolatedModules: true,
           module: 'commonjs',
           moduleResolution: 'bundler',
+          rootDir: '.',
           target: 'es2022',
         },
       },

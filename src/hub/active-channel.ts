@@ -74,15 +74,19 @@ export class ActiveChannel {
   }
 
   async #open(): Promise<void> {
-    const unfollow = await this.#log.follow(this.name, (entries) => this.offer(entries))
+    const unfollow = await this.#log.follow(this.name, {
+      append: (entries) => this.offer(entries),
+      suspect: () => this.#resyncSoon(),
+    })
     if (this.#closed) {
       unfollow()
       return
     }
     this.#unfollow = unfollow
     const [head] = await this.#log.heads([this.name])
-    // An entry that came meanwhile has set it, and is newer than the head or the same.
     this.#position ??= head
+    // An entry that came meanwhile has set it: a new one, or an old one that was long on its way.
+    if (this.#position !== head) await this.resync()
   }
 
   close(): void {
@@ -147,6 +151,10 @@ export class ActiveChannel {
   }
 
   #resyncSoon(): void {
+    // Before the position is known there is nothing that could be missed.
+    if (this.#closed || this.#position === undefined) return
+    // A read that is under way may be from before what is suspected.
+    this.#arrivedMeanwhile = true
     this.resync().catch((error: unknown) => {
       this.#onError(error)
       if (this.#closed) return

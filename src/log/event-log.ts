@@ -48,8 +48,19 @@ export interface Page {
   readonly head: EntryId
 }
 
-/** Gets entries as they are appended, in order. It must not throw. */
-export type LogListener = (entries: readonly StoredEvent[]) => void
+/** Follows a channel. Its methods must not throw. */
+export interface LogListener {
+  /**
+   * Entries were appended. Some may come twice, out of order or not at all: `prevId` tells, and
+   * `read` has them.
+   */
+  append(entries: readonly StoredEvent[]): void
+  /**
+   * The last entries may not have come, and no later one would show it: the log was out of reach, or
+   * has found its head elsewhere. `read` tells.
+   */
+  suspect(): void
+}
 
 /**
  * Ordered, bounded history: one independent sequence of entries per channel.
@@ -78,8 +89,8 @@ export interface EventLog {
   heads(channels: readonly string[]): Promise<readonly EntryId[]>
 
   /**
-   * Calls the listener with what is appended to a channel, from any process. Active before the
-   * promise resolves. Entries may come twice, or be missing: `prevId` tells, and `read` has them.
+   * Tells the listener what is appended to a channel, from any process. Active before the promise
+   * resolves.
    *
    * @returns Ends it; may be called twice.
    */

@@ -18,7 +18,7 @@ interface Kept {
 
 /** One channel of the in-memory log: a queue that is read by arithmetic on `seq`. */
 export class MemoryChannel {
-  readonly listeners = new Set<LogListener>()
+  readonly listeners = new Set<Pick<LogListener, 'append'>>()
   /** Payload kept, in UTF-16 units. */
   bytes = 0
   closed = false

@@ -10,6 +10,7 @@ import type {
   Page,
   PageLimit,
   ReadFrom,
+  StoredEvent,
 } from './event-log.js'
 import { MemoryChannel } from './memory-channel.js'
 
@@ -101,7 +102,7 @@ class MemoryEventLog implements EventLog {
       channel.trim(this.#maxEvents, this.#maxBytes, now - this.#maxAgeMs)
       this.#totalBytes += channel.bytes - before
       if (this.#totalBytes > this.#maxTotalBytes) this.#shrink()
-      for (const listener of [...channel.listeners]) listener(added)
+      for (const listener of [...channel.listeners]) listener.append(added)
     }
     return appended
   }
@@ -118,8 +119,8 @@ class MemoryEventLog implements EventLog {
 
   async follow(name: string, listener: LogListener): Promise<() => void> {
     const channel = this.#use(name)
-    // A wrapper of its own, so that one function may follow twice.
-    const follower: LogListener = (entries) => listener(entries)
+    // One of its own, so that the same listener may follow twice.
+    const follower = { append: (entries: readonly StoredEvent[]) => listener.append(entries) }
     channel.listeners.add(follower)
     return () => {
       if (!channel.listeners.delete(follower)) return

@@ -1,0 +1,76 @@
+import { describe, expect, test } from '@jest/globals'
+import { EventStreamError } from '../../src/core/errors.js'
+import { encodeEvent, type NewEvent } from '../../src/core/event.js'
+
+function codeOf(event: unknown): string {
+  try {
+    encodeEvent(event as NewEvent)
+  } catch (error) {
+    expect(error).toBeInstanceOf(EventStreamError)
+    return (error as EventStreamError).code
+  }
+  return 'none'
+}
+
+describe('an event to publish', () => {
+  test('becomes JSON', () => {
+    expect(encodeEvent({ event: 'tick', data: { n: 1, at: new Date(0) } })).toEqual({
+      event: 'tick',
+      data: '{"n":1,"at":"1970-01-01T00:00:00.000Z"}',
+    })
+  })
+
+  test('has null for data that is absent, and no name for the default one', () => {
+    expect([encodeEvent({}), encodeEvent({ event: undefined, data: undefined })]).toEqual([
+      { event: undefined, data: 'null' },
+      { event: undefined, data: 'null' },
+    ])
+  })
+
+  test('has text as it is when it is raw', () => {
+    expect(encodeEvent({ raw: 'one\ntwo' }).data).toBe('one\ntwo')
+    expect(encodeEvent({ raw: '' }).data).toBe('')
+  })
+
+  test('is refused when JSON cannot hold it, with the cause', () => {
+    const cycle: Record<string, unknown> = {}
+    cycle.self = cycle
+    const throwing = {
+      toJSON: () => {
+        throw new TypeError('no')
+      },
+    }
+    for (const data of [
+      cycle,
+      1n,
+      { big: 1n },
+      () => 1,
+      Symbol('x'),
+      throwing,
+      { toJSON: () => undefined },
+    ]) {
+      expect(codeOf({ data })).toBe('ERR_DATA')
+    }
+    expect(() => encodeEvent({ data: 1n })).toThrow(
+      expect.objectContaining({ cause: expect.any(TypeError) }),
+    )
+  })
+
+  test('is refused when its name would break the stream or pretend to be about it', () => {
+    for (const event of ['a\rb', 'a\nb', 'a\0b', '']) expect(codeOf({ event })).toBe('ERR_FIELD')
+    for (const event of ['stream-open', 'stream-reset', 'stream-error', 7, {}]) {
+      expect(codeOf({ event })).toBe('ERR_EVENT')
+    }
+  })
+
+  test('is refused when it is not an event', () => {
+    for (const event of [undefined, null, 'text', 7, Buffer.from('x').toString()]) {
+      expect(codeOf(event)).toBe('ERR_EVENT')
+    }
+    expect(codeOf({ raw: 7 })).toBe('ERR_EVENT')
+    expect(codeOf({ raw: 'x', data: 1 })).toBe('ERR_EVENT')
+    for (const idempotencyKey of ['', 'x'.repeat(256), 7, null]) {
+      expect(codeOf({ idempotencyKey })).toBe('ERR_EVENT')
+    }
+  })
+})

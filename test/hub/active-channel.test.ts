@@ -1,0 +1,140 @@
+import { describe, expect, test } from '@jest/globals'
+import { ActiveChannel } from '../../src/hub/active-channel.js'
+import type { EventLog, LogListener } from '../../src/log/event-log.js'
+import { memoryEventLog } from '../../src/log/memory.js'
+import { until } from '../support/until.js'
+
+/** A memory log that counts reads, and whose live messages the test sends. */
+async function setUp(entries = 3) {
+  const inner = memoryEventLog()
+  const data = Array.from({ length: entries }, (_, i) => ({ data: `${i + 1}` }))
+  const appended = await inner.append('a', data)
+  const calls = { reads: 0, failing: 0 }
+  let listener: LogListener | undefined
+  const log: EventLog = {
+    append: (channel, batch) => inner.append(channel, batch),
+    heads: (channels) => inner.heads(channels),
+    closeChannel: (channel) => inner.closeChannel(channel),
+    close: () => inner.close(),
+    read: async (channel, from, limit) => {
+      calls.reads += 1
+      if (calls.failing > 0) {
+        calls.failing -= 1
+        throw new Error('away')
+      }
+      const page = await inner.read(channel, from, limit)
+      await new Promise((resolve) => setImmediate(resolve))
+      return page
+    },
+    follow: async (_channel, given) => {
+      listener = given
+      return () => undefined
+    },
+  }
+  const errors: unknown[] = []
+  const channel = new ActiveChannel('a', log, (error) => errors.push(error))
+  const pushed: string[] = []
+  channel.listeners.add({
+    push: ({ fields }) => pushed.push(fields),
+    reset: (_channel, gap) => pushed.push(gap),
+  })
+  const stored = await inner.read('a', 'earliest', { maxEvents: 100, maxLength: 1e6 })
+  return {
+    inner,
+    calls,
+    errors,
+    channel,
+    pushed,
+    ids: appended.map(({ id }) => id),
+    stored: stored.entries,
+    live: () => listener as LogListener,
+  }
+}
+
+describe('an active channel', () => {
+  test('opens at the head, though an old message that was long on its way comes first', async () => {
+    const { channel, stored, live, ids } = await setUp()
+    const opening = channel.open()
+    live().append(stored.slice(0, 1))
+    await opening
+    expect(channel.position).toBe(ids[2])
+  })
+
+  test('reads the log once for all who want the same page', async () => {
+    const { channel, calls, ids } = await setUp()
+    await channel.open()
+    const pages = await Promise.all(
+      Array.from({ length: 1000 }, () => channel.read(ids[0] as string)),
+    )
+    expect(calls.reads).toBe(1)
+    expect(pages[999]?.entries.map(({ fields }) => fields)).toEqual(['data: 2\n', 'data: 3\n'])
+  })
+
+  test('serves from its tail whoever missed only what came while it was active', async () => {
+    const { channel, calls, inner, live, ids } = await setUp()
+    await channel.open()
+    await inner.append('a', [{ data: '4' }, { data: '5' }])
+    const { entries } = await inner.read('a', { last: 2 }, { maxEvents: 9, maxLength: 99 })
+    live().append(entries)
+    const all = await channel.read(ids[2] as string)
+    const last = await channel.read(entries[0]?.id as string)
+    expect([all.entries.length, last.entries.length, calls.reads]).toEqual([2, 1, 0])
+  })
+
+  test('mends a hole from the log, in order', async () => {
+    const { channel, inner, live, pushed } = await setUp(0)
+    await channel.open()
+    await inner.append('a', [{ data: '1' }, { data: '2' }, { data: '3' }])
+    const { entries } = await inner.read('a', 'earliest', { maxEvents: 9, maxLength: 99 })
+    live().append(entries.slice(0, 1))
+    live().append(entries.slice(2))
+    await until(() => pushed.length === 3)
+    expect(pushed).toEqual(['data: 1\n', 'data: 2\n', 'data: 3\n'])
+  })
+
+  test('looks again when it is suspected to have missed something during a look', async () => {
+    const { channel, inner, live, pushed, calls } = await setUp(0)
+    await channel.open()
+    live().suspect()
+    await until(() => calls.reads === 1)
+    await inner.append('a', [{ data: '1' }])
+    live().suspect()
+    await until(() => pushed.length === 1)
+    expect(pushed).toEqual(['data: 1\n'])
+  })
+
+  test('tries again when the log cannot be read, and says so', async () => {
+    const { channel, inner, live, pushed, calls, errors } = await setUp(0)
+    await channel.open()
+    await inner.append('a', [{ data: '1' }])
+    calls.failing = 1
+    live().suspect()
+    await until(() => pushed.length === 1)
+    expect(errors).toEqual([new Error('away')])
+    channel.close()
+  })
+
+  test('announces an entry of another writer that cannot be sent', async () => {
+    const { channel, inner, live, pushed, errors } = await setUp(0)
+    await channel.open()
+    await inner.append('a', [{ event: 'evil\ndata: injected', data: '1' }, { data: '2' }])
+    const { entries } = await inner.read('a', 'earliest', { maxEvents: 9, maxLength: 99 })
+    live().append(entries)
+    expect(pushed).toEqual([
+      'event: stream-reset\ndata: {"channels":["a"],"reason":"invalid"}\n',
+      'data: 2\n',
+    ])
+    expect(errors).toMatchObject([{ code: 'ERR_FIELD' }])
+  })
+
+  test('keeps a bounded tail', async () => {
+    const { channel, inner, live, calls } = await setUp(1)
+    await channel.open()
+    const before = channel.position
+    for (let i = 0; i < 300; i++) await inner.append('a', [{ data: 'x' }])
+    const { entries } = await inner.read('a', before, { maxEvents: 300, maxLength: 1e6 })
+    live().append(entries)
+    await channel.read(before)
+    expect(calls.reads).toBe(1)
+  })
+})

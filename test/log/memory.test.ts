@@ -1,0 +1,61 @@
+import { describe, expect, test } from '@jest/globals'
+import { seqOf } from '../../src/core/entry-id.js'
+import { memoryEventLog } from '../../src/log/memory.js'
+import { eventLogSuite } from '../../src/testing.js'
+import { until } from '../support/until.js'
+
+const all = { maxEvents: 1000, maxLength: 1_000_000 }
+const none = { append: () => undefined, suspect: () => undefined }
+
+describe('memoryEventLog', () => {
+  eventLogSuite(test, async (limits) => memoryEventLog(limits))
+
+  test('forgets a channel that was idle for its age, and tells a client that comes back', async () => {
+    const log = memoryEventLog({ maxAgeMs: 40 })
+    const [appended] = await log.append('a', [{ data: '1' }])
+    const unfollow = await log.follow('a', none)
+    await until(async () => (await log.read('a', 'earliest', all)).entries.length === 0)
+    expect(await log.heads(['a'])).toEqual([appended?.id])
+    unfollow()
+    // Looking at a channel keeps it, so only time is waited for here.
+    await new Promise((resolve) => setTimeout(resolve, 150))
+    const [head] = await log.heads(['a'])
+    expect(seqOf(head ?? '')).toBe(0)
+    expect((await log.read('a', appended?.id ?? '', all)).gap).toBe('unknown')
+    await log.close()
+  })
+
+  test('holds no more channels than it may: unused ones without entries go first', async () => {
+    const log = memoryEventLog({ maxChannels: 3 })
+    const [kept] = await log.append('kept', [{ data: '1' }])
+    await log.follow('followed', none)
+    const [origin] = await log.heads(['followed'])
+    for (let i = 0; i < 10; i++) await log.heads([`passing-${i}`])
+    expect(await log.heads(['followed', 'kept'])).toEqual([origin, kept?.id])
+    for (let i = 0; i < 3; i++) await log.append(`busy-${i}`, [{ data: '1' }])
+    expect((await log.read('kept', kept?.id ?? '', all)).gap).toBe('unknown')
+    expect(await log.heads(['followed'])).toEqual([origin])
+    await log.close()
+  })
+
+  test('bounds what all channels hold together, at the cost of those not used for longest', async () => {
+    const log = memoryEventLog({ maxTotalBytes: 1000 })
+    for (const name of ['old', 'new']) await log.append(name, [{ data: 'x'.repeat(450) }])
+    await log.append('newest', [{ data: 'x'.repeat(450) }])
+    const kept = await Promise.all(
+      ['old', 'new', 'newest'].map(
+        async (name) => (await log.read(name, 'earliest', all)).entries.length,
+      ),
+    )
+    expect(kept).toEqual([0, 1, 1])
+    await log.close()
+  })
+
+  test('refuses limits that cannot work, and names that it does not know', () => {
+    expect(() => memoryEventLog({ maxEvents: 0 })).toThrow(/maxEvents is 0; give a whole number/)
+    expect(() => memoryEventLog({ maxAgeMs: Number.NaN })).toThrow(/maxAgeMs is NaN/)
+    expect(() => memoryEventLog({ maxevents: 5 } as object)).toThrow(
+      /no option "maxevents"; it has maxEvents/,
+    )
+  })
+})

@@ -1,0 +1,131 @@
+import { Agent } from 'node:http'
+import { describe, expect, test } from '@jest/globals'
+import express from 'express'
+import supertest from 'supertest'
+import { setUp } from '../support/app.js'
+import { startServer } from '../support/server.js'
+import { connect } from '../support/sse-client.js'
+
+describe('an event stream answers', () => {
+  test('with the head of a stream, and opens with a cursor and a reconnect delay', async () => {
+    const { eventStream, app, serve } = setUp()
+    app.get('/events', eventStream('a'))
+    const client = await (await serve())('/events')
+    await client.opened()
+    expect(client.status).toBe(200)
+    expect(client.headers).toMatchObject({
+      'content-type': 'text/event-stream',
+      'cache-control': 'no-store, no-transform',
+      'x-accel-buffering': 'no',
+      'transfer-encoding': 'chunked',
+    })
+    expect(client.text).toMatch(/^event: stream-open\nretry: \d{4}\ndata: {}\nid: 0-\d+\n\n$/)
+    expect(client.retryMs).toBeGreaterThanOrEqual(1000)
+    expect(client.retryMs).toBeLessThanOrEqual(3000)
+  })
+
+  test('with the headers that the application has set before', async () => {
+    const { eventStream, app, serve } = setUp()
+    app.use((_req, res, next) => {
+      res.setHeader('Access-Control-Allow-Origin', 'https://example.org')
+      res.setHeader('Cache-Control', 'private, no-cache')
+      res.setHeader('X-Accel-Buffering', 'yes')
+      next()
+    })
+    app.get('/events', eventStream('a'))
+    const client = await (await serve())('/events')
+    expect(client.headers).toMatchObject({
+      'access-control-allow-origin': 'https://example.org',
+      'cache-control': 'private, no-cache',
+      'x-accel-buffering': 'yes',
+      'content-type': 'text/event-stream',
+    })
+  })
+
+  test('with the reconnect delay of the route', async () => {
+    const { eventStream, app, serve } = setUp()
+    app.get('/events', eventStream('a', { retryMs: 1234 }))
+    const client = await (await serve())('/events')
+    await client.opened()
+    expect(client.retryMs).toBe(1234)
+  })
+
+  test('HEAD with the head alone', async () => {
+    const { eventStream, app } = setUp()
+    app.all('/events', eventStream('a'))
+    const response = await supertest(app).head('/events')
+    expect([response.status, response.headers['content-type']]).toEqual([200, 'text/event-stream'])
+    expect(eventStream.connections()).toEqual([])
+  })
+
+  test('POST with a stream, also behind a body parser', async () => {
+    const { eventStream, app, serve } = setUp()
+    app.use(express.json())
+    app.post('/events', eventStream('a'))
+    const request = await serve()
+    const client = await request('/events', {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json', 'Content-Length': '0' },
+    })
+    await client.opened()
+    await eventStream.publishEvent('a', { data: 1 })
+    expect(await client.received(1)).toHaveLength(1)
+  })
+
+  test.each(['PUT', 'DELETE', 'PATCH', 'OPTIONS'])(
+    '%s with 405 and what it allows',
+    async (method) => {
+      const { eventStream, app, serve } = setUp()
+      app.all('/events', eventStream('a'))
+      const client = await (await serve())('/events', { method })
+      expect([client.status, client.headers.allow]).toEqual([405, 'GET, HEAD, POST'])
+    },
+  )
+
+  test.each([
+    ['text/html', 406],
+    ['application/json, text/plain', 406],
+    ['text/event-stream;q=0', 406],
+    ['text/event-stream', 200],
+    ['text/*', 200],
+    ['*/*', 200],
+    ['text/html, text/event-stream;q=0.1', 200],
+    ['garbage', 406],
+  ])('Accept: %s with %i', async (Accept, status) => {
+    const { eventStream, app, serve } = setUp()
+    app.get('/events', eventStream('a'))
+    const client = await (await serve())('/events', { headers: { Accept } })
+    expect(client.status).toBe(status)
+  })
+
+  test('a request without Accept with a stream', async () => {
+    const { eventStream, app } = setUp()
+    app.get('/events', eventStream('a'))
+    const response = await supertest(app).head('/events').unset('Accept')
+    expect(response.status).toBe(200)
+  })
+
+  test('Last-Event-ID: error with 400', async () => {
+    const { eventStream, app, errors, serve } = setUp()
+    app.get('/events', eventStream('a'))
+    const client = await (await serve())('/events', { lastEventId: 'error' })
+    expect([client.status, errors]).toMatchObject([400, [{ code: 'ERR_CURSOR' }]])
+  })
+
+  test('a connection is used again after HEAD', async () => {
+    const { eventStream } = setUp()
+    const handler = eventStream('a')
+    const { url, server } = await startServer((req, res) => void handler(req, res))
+    let sockets = 0
+    server.on('connection', () => {
+      sockets += 1
+    })
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+    const head = await connect(url, { method: 'HEAD', agent })
+    await head.end()
+    const client = await connect(url, { agent })
+    await client.opened()
+    agent.destroy()
+    expect([head.status, client.status, sockets]).toEqual([200, 200, 1])
+  })
+})
