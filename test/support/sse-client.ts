@@ -1,4 +1,4 @@
-import { type Agent, type IncomingHttpHeaders, type IncomingMessage, request } from 'node:http'
+import { type IncomingHttpHeaders, type IncomingMessage, request } from 'node:http'
 import { createParser } from 'eventsource-parser'
 import { until } from './until.js'
 
@@ -12,8 +12,6 @@ export interface ClientOptions {
   readonly method?: string
   readonly headers?: Record<string, string>
   readonly lastEventId?: string | undefined
-  /** By default each request has a connection of its own. */
-  readonly agent?: Agent
   /** Read nothing until `resume` is called. */
   readonly paused?: boolean
 }
@@ -94,12 +92,11 @@ export class SseClient {
 /** Sends a request and resolves with its head. */
 export function connect(url: string, options: ClientOptions = {}): Promise<SseClient> {
   const { method = 'GET', headers = {}, lastEventId, paused = false } = options
-  const { agent = false } = options
   const cursor = lastEventId === undefined ? {} : { 'Last-Event-ID': lastEventId }
   return new Promise((resolve, reject) => {
     const req = request(url, {
       method,
-      agent,
+      agent: false,
       headers: { Accept: 'text/event-stream', ...cursor, ...headers },
     })
     req.on('response', (res) => resolve(new SseClient(res, paused)))
