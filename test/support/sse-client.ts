@@ -80,6 +80,10 @@ export class SseClient {
     await until(() => this.ended)
   }
 
+  pause(): void {
+    this.#res.pause()
+  }
+
   resume(): void {
     this.#res.resume()
   }

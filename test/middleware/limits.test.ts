@@ -1,0 +1,235 @@
+import { describe, expect, test } from '@jest/globals'
+import { type EventLog, memoryEventLog } from '../../src/index.js'
+import { setUp } from '../support/app.js'
+import { until } from '../support/until.js'
+
+describe('a slow client', () => {
+  const big = 'x'.repeat(10_000)
+
+  test('costs no more than its queue, is read on for from the log, and loses nothing', async () => {
+    const log = memoryEventLog({ maxEvents: 10_000, maxBytes: 100_000_000 })
+    const { eventStream, app, serve } = setUp({ log, maxQueueBytes: 200_000 })
+    app.get('/events', eventStream('a'))
+    const request = await serve()
+    const slow = await request('/events', { paused: true })
+    const quick = await (await request('/events')).opened()
+    let queued = 0
+    for (let n = 1; n <= 3000; n++) {
+      await eventStream.publishEvent('a', { data: { n, big } })
+      for (const { queuedBytes } of eventStream.connections())
+        queued = Math.max(queued, queuedBytes)
+    }
+    await quick.received(3000)
+    const states = eventStream.connections().map(({ state }) => state)
+    slow.resume()
+    await slow.received(3000)
+    const numbers = Array.from({ length: 3000 }, (_, i) => i + 1)
+    expect(states.sort()).toEqual(['behind', 'live'])
+    expect(queued).toBeLessThan(200_000 + 65_536 + 10_500)
+    expect(queued).toBeGreaterThan(100_000)
+    expect(slow.data.map((data) => Object(data).n)).toEqual(numbers)
+    expect(quick.data.map((data) => Object(data).n)).toEqual(numbers)
+    await until(() => eventStream.connections().every(({ state }) => state === 'live'))
+    await log.close()
+  })
+
+  test('that is too slow for the log is told what it lost', async () => {
+    const log = memoryEventLog({ maxEvents: 50 })
+    const { eventStream, app, serve } = setUp({ log, maxQueueBytes: 50_000 })
+    app.get('/events', eventStream('a'))
+    const slow = await (await serve())('/events', { paused: true })
+    for (let n = 1; n <= 2000; n++) await eventStream.publishEvent('a', { data: { n, big } })
+    slow.resume()
+    await until(() => slow.control.length === 2)
+    await eventStream.publishEvent('a', { data: { n: 2001 } })
+    await until(() => Object(slow.data.at(-1)).n === 2001)
+    const numbers = slow.data.map((data) => Object(data).n as number)
+    const received = numbers.slice(0, -1)
+    expect(received).toEqual(Array.from({ length: received.length }, (_, i) => i + 1))
+    expect(slow.control.map(({ event, data }) => [event, data])).toEqual([
+      ['stream-open', '{}'],
+      ['stream-reset', '{"channels":["a"],"reason":"trimmed"}'],
+    ])
+    await log.close()
+  })
+
+  test('that takes nothing at all is closed, and the others stay', async () => {
+    const { eventStream, app, serve } = setUp({ maxQueueBytes: 50_000, stallTimeoutMs: 300 })
+    app.get('/events', eventStream('a'))
+    const request = await serve()
+    const stalled = await request('/events', { paused: true })
+    const quick = await (await request('/events')).opened()
+    for (let n = 1; n <= 1000; n++) await eventStream.publishEvent('a', { data: { n, big } })
+    await until(() => eventStream.connections().length === 1)
+    stalled.resume()
+    await stalled.end()
+    await eventStream.publishEvent('a', { data: { n: 1001 } })
+    await until(() => Object(quick.data.at(-1)).n === 1001)
+    expect(quick.ended).toBe(false)
+  })
+
+  test('that takes little by little is not closed', async () => {
+    const log = memoryEventLog({ maxEvents: 10_000, maxBytes: 100_000_000 })
+    const { eventStream, app, serve } = setUp({ log, maxQueueBytes: 50_000, stallTimeoutMs: 400 })
+    app.get('/events', eventStream('a'))
+    const slow = await (await serve())('/events', { paused: true })
+    for (let n = 1; n <= 1000; n++) await eventStream.publishEvent('a', { data: { n, big } })
+    // Far longer than the timeout in all, and never as long without taking something.
+    const timer = setInterval(() => {
+      slow.resume()
+      setImmediate(() => slow.pause())
+    }, 20)
+    await until(() => slow.events.length > 900 || slow.ended, 60_000)
+    clearInterval(timer)
+    expect(slow.ended).toBe(false)
+    slow.resume()
+    await slow.received(1000)
+    await log.close()
+  }, 70_000)
+})
+
+describe('silence', () => {
+  test('is broken by a comment that no listener sees', async () => {
+    const { eventStream, app, serve } = setUp({ keepAliveMs: 40 })
+    app.get('/events', eventStream('a'))
+    const client = await (await serve())('/events')
+    await until(() => /\n\n:\n:\n/.test(client.text))
+    await eventStream.publishEvent('a', { data: 1 })
+    await client.received(1)
+    expect(client.data).toEqual([1])
+  })
+
+  test('is broken by an event where the application wants that', async () => {
+    const { eventStream, app, serve } = setUp({ keepAliveMs: 40, keepAlive: 'event' })
+    app.get('/events', eventStream('a'))
+    const client = await (await serve())('/events')
+    await until(() => client.text.includes('\n\nevent: keep-alive\ndata: \n\n'))
+    expect(client.status).toBe(200)
+  })
+
+  test('is not broken while there is traffic', async () => {
+    const { eventStream, app, serve } = setUp({ keepAliveMs: 1000 })
+    app.get('/events', eventStream('a'))
+    const client = await (await serve())('/events')
+    for (let n = 1; n <= 30; n++) {
+      await eventStream.publishEvent('a', { data: n })
+      await new Promise((resolve) => setTimeout(resolve, 50))
+    }
+    await client.received(30)
+    expect(client.text).not.toMatch(/^:/m)
+  })
+})
+
+describe('a client that cannot be served now', () => {
+  const sentAway = /^retry: \d{4}\n$/
+
+  test('is sent away for a while when there are too many, and served when there is room', async () => {
+    const { eventStream, app, serve } = setUp({ maxConnections: 1 })
+    app.get('/events', eventStream('a'))
+    const request = await serve()
+    const first = await (await request('/events')).opened()
+    const second = await request('/events')
+    await second.end()
+    expect([second.status, second.headers['content-type']]).toEqual([200, 'text/event-stream'])
+    expect(second.text).toMatch(sentAway)
+    first.destroy()
+    await until(() => eventStream.connections().length === 0)
+    await (await request('/events')).opened()
+  })
+
+  test('is counted by its key', async () => {
+    const { eventStream, app, serve } = setUp({
+      maxConnectionsPerKey: 1,
+      connectionKey: (req) => req.headers['x-user'] as string | undefined,
+    })
+    app.get('/events', eventStream('a'))
+    const request = await serve()
+    const ann = { headers: { 'X-User': 'ann' } }
+    const first = await (await request('/events', ann)).opened()
+    const second = await request('/events', ann)
+    await second.end()
+    expect(second.text).toMatch(sentAway)
+    await (await request('/events', { headers: { 'X-User': 'bob' } })).opened()
+    await (await request('/events')).opened()
+    await (await request('/events')).opened()
+    first.destroy()
+    await until(() => eventStream.connections().length === 3)
+    await (await request('/events', ann)).opened()
+  })
+
+  test('is answered 503 where the application wants that', async () => {
+    const { eventStream, app, errors, serve } = setUp({
+      maxConnections: 1,
+      whenUnavailable: 'reject',
+    })
+    app.get('/events', eventStream('a'))
+    const request = await serve()
+    await (await request('/events')).opened()
+    const second = await request('/events')
+    expect([second.status, Number(second.headers['retry-after']) > 0]).toEqual([503, true])
+    expect(errors).toMatchObject([{ code: 'ERR_UNAVAILABLE' }])
+  })
+
+  test('comes back when the log is away, and the application is told', async () => {
+    const away = new Error('the log is away')
+    const inner = memoryEventLog()
+    const broken = { follow: false, heads: false }
+    const log: EventLog = {
+      append: (...args) => inner.append(...args),
+      read: (...args) => inner.read(...args),
+      closeChannel: (...args) => inner.closeChannel(...args),
+      close: () => inner.close(),
+      follow: async (...args) => {
+        if (broken.follow) throw away
+        return inner.follow(...args)
+      },
+      heads: async (...args) => {
+        if (broken.heads) throw away
+        return inner.heads(...args)
+      },
+    }
+    const told: unknown[] = []
+    const { eventStream, app, serve } = setUp({ log, onError: (error) => told.push(error) })
+    app.get('/events', eventStream('a'))
+    const request = await serve()
+    for (const method of ['follow', 'heads'] as const) {
+      broken[method] = true
+      const client = await request('/events')
+      await client.end()
+      expect([client.status, sentAway.test(client.text)]).toEqual([200, true])
+      broken[method] = false
+    }
+    expect(told).toEqual([away, away])
+    await (await request('/events')).opened()
+    await log.close()
+  })
+})
+
+describe('a stream whose log fails under way', () => {
+  test('ends with an error that says nothing of its cause, and a reconnect delay', async () => {
+    const inner = memoryEventLog()
+    let reads = 0
+    const log: EventLog = {
+      append: (...args) => inner.append(...args),
+      heads: (...args) => inner.heads(...args),
+      follow: (...args) => inner.follow(...args),
+      closeChannel: (...args) => inner.closeChannel(...args),
+      close: () => inner.close(),
+      read: async () => {
+        reads += 1
+        throw new Error('redis://user:password@host is away')
+      },
+    }
+    const told: unknown[] = []
+    const { eventStream, app, serve } = setUp({ log, onError: (error) => told.push(error) })
+    app.get('/events', eventStream('a'))
+    await eventStream.publishEvent('a', { data: 1 })
+    const client = await (await serve())('/events', { lastEventId: '0-1' })
+    await client.end()
+    expect(client.text).toMatch(
+      /data: {}\nid: 0-1\n\nevent: stream-error\nretry: \d{4}\ndata: {}\n\n$/,
+    )
+    expect([reads, told]).toMatchObject([1, [{ message: /password/ }]])
+    await log.close()
+  })
+})
