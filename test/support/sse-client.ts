@@ -12,6 +12,8 @@ export interface ClientOptions {
   readonly method?: string
   readonly headers?: Record<string, string>
   readonly lastEventId?: string | undefined
+  /** Takes the request back. */
+  readonly signal?: AbortSignal
   /** Read nothing until `resume` is called. */
   readonly paused?: boolean
 }
@@ -95,12 +97,13 @@ export class SseClient {
 
 /** Sends a request and resolves with its head. */
 export function connect(url: string, options: ClientOptions = {}): Promise<SseClient> {
-  const { method = 'GET', headers = {}, lastEventId, paused = false } = options
+  const { method = 'GET', headers = {}, lastEventId, paused = false, signal } = options
   const cursor = lastEventId === undefined ? {} : { 'Last-Event-ID': lastEventId }
   return new Promise((resolve, reject) => {
     const req = request(url, {
       method,
       agent: false,
+      ...(signal === undefined ? {} : { signal }),
       headers: { Accept: 'text/event-stream', ...cursor, ...headers },
     })
     req.on('response', (res) => resolve(new SseClient(res, paused)))

@@ -1,0 +1,132 @@
+import { createHook } from 'node:async_hooks'
+import { describe, expect, test } from '@jest/globals'
+import { type EventLog, memoryEventLog } from '../../src/index.js'
+import { setUp } from '../support/app.js'
+import { until } from '../support/until.js'
+
+/** Timers that are alive, also those that would not keep the process running. */
+function countTimers() {
+  const alive = new Set<number>()
+  const hook = createHook({
+    init: (id, type) => {
+      if (type === 'Timeout' || type === 'Immediate') alive.add(id)
+    },
+    destroy: (id) => alive.delete(id),
+  }).enable()
+  return { alive, stop: () => hook.disable() }
+}
+
+/** A memory log that counts who follows. */
+function countingLog() {
+  const inner = memoryEventLog()
+  const counts = { followers: 0, follows: 0 }
+  const log: EventLog = {
+    append: (...args) => inner.append(...args),
+    read: (...args) => inner.read(...args),
+    heads: (...args) => inner.heads(...args),
+    closeChannel: (...args) => inner.closeChannel(...args),
+    close: () => inner.close(),
+    follow: async (...args) => {
+      const unfollow = await inner.follow(...args)
+      counts.followers += 1
+      counts.follows += 1
+      return () => {
+        counts.followers -= 1
+        unfollow()
+      }
+    },
+  }
+  return { log, counts }
+}
+
+describe('after the last client has gone', () => {
+  test('1000 connects and disconnects leave no listener, timer or subscription', async () => {
+    const { log, counts } = countingLog()
+    const { eventStream, app, serve } = setUp({ log, maxChannelsPerConnection: 3 })
+    app.get('/events/:id', eventStream('shared', 'room-{id}'))
+    const request = await serve()
+    const timers = countTimers()
+    let ended = 0
+    const come = async (n: number) => {
+      const client = await (await request(`/events/${n % 50}`)).opened()
+      if (n % 3 === 0) await eventStream.publishEvent('shared', { data: n })
+      client.destroy()
+      await client.end()
+      ended += 1
+    }
+    // The first one makes what stays: the log's own timer, which frees what it keeps.
+    await come(0)
+    await until(() => eventStream.connections().length === 0)
+    const before = {
+      timers: timers.alive.size,
+      active: process.getActiveResourcesInfo().sort(),
+      process: process.eventNames().length,
+    }
+    for (let n = 0; n < 1000; n += 20) {
+      await Promise.all(Array.from({ length: 20 }, (_, i) => come(n + i)))
+    }
+    await until(() => eventStream.connections().length === 0)
+    await until(() => timers.alive.size <= before.timers)
+    await until(() => process.getActiveResourcesInfo().length <= before.active.length)
+    timers.stop()
+    expect({
+      ended,
+      counts,
+      shared: eventStream.count('shared'),
+      timers: timers.alive.size,
+      active: process.getActiveResourcesInfo().sort(),
+      process: process.eventNames().length,
+    }).toEqual({
+      ended: 1001,
+      counts: { followers: 0, follows: counts.follows },
+      shared: 0,
+      timers: before.timers,
+      active: before.active,
+      process: before.process,
+    })
+    expect(counts.follows).toBeGreaterThan(100)
+    await log.close()
+  }, 30_000)
+
+  test('an event stream that nobody ever listened to keeps no process alive', async () => {
+    const { eventStream } = setUp()
+    const before = process.getActiveResourcesInfo().length
+    await eventStream.publishEvent('a', { data: 1 })
+    expect(process.getActiveResourcesInfo().length).toBe(before)
+  })
+
+  test('one that leaves while its channels are looked up leaves nothing either', async () => {
+    const { log, counts } = countingLog()
+    const { eventStream, app, serve } = setUp({ log })
+    let ask: () => void = () => undefined
+    const asked = new Promise<void>((resolve) => {
+      ask = resolve
+    })
+    let answer: (allowed: boolean) => void = () => undefined
+    const authorize = () => {
+      ask()
+      return new Promise<boolean>((resolve) => {
+        answer = resolve
+      })
+    }
+    let closed = false
+    app.use((_req, res, next) => {
+      res.on('close', () => {
+        closed = true
+      })
+      next()
+    })
+    app.get('/events', eventStream('a', { authorize }))
+    const request = await serve()
+    const controller = new AbortController()
+    const pending = request('/events', { signal: controller.signal }).catch(() => undefined)
+    await asked
+    controller.abort()
+    await pending
+    await until(() => closed)
+    answer(true)
+    await new Promise((resolve) => setImmediate(resolve))
+    expect([counts.follows, eventStream.connections().length]).toEqual([0, 0])
+    await log.close()
+  })
+})
