@@ -44,9 +44,11 @@ export class ChannelWritable extends Writable {
 
   #publish(events: readonly NewEvent[], callback: Callback): void {
     this.#publisher.publish(this.#channel, events).then(
-      // In a turn of its own, so that a source that never waits cannot keep sockets from draining.
-      () => setImmediate(callback),
-      (error: unknown) => callback(error instanceof Error ? error : new Error(String(error))),
+      // Outside the promise: what a listener throws must not become its rejection.
+      () => process.nextTick(callback),
+      (error: unknown) => {
+        process.nextTick(callback, error instanceof Error ? error : new Error(String(error)))
+      },
     )
   }
 }

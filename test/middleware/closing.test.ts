@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import { type AddressInfo, createConnection } from 'node:net'
 import { describe, expect, test } from '@jest/globals'
 import { EventStream, memoryEventLog, type OpenStream } from '../../src/index.js'
 import { setUp } from '../support/app.js'
@@ -93,6 +94,11 @@ describe('close', () => {
     const clients = await Promise.all(
       Array.from({ length: 50 }, async () => (await connect(`${url}/events`)).opened()),
     )
+    // One that would use its connection again, as browsers do, and never ends it.
+    server.keepAliveTimeout = 0
+    const kept = createConnection((server.address() as AddressInfo).port, '127.0.0.1')
+    kept.resume().write('GET /events HTTP/1.1\r\nHost: test\r\n\r\n')
+    await until(() => eventStream.connections().length === 51)
     await eventStream.publishEvent('a', { data: 'last' })
     const closed = once(server, 'close')
     server.close()
