@@ -1,0 +1,77 @@
+import { randomId } from './random-id.js'
+
+const maxMessages = 200
+const retryDelaysMs = [500, 1000, 2000, 4000]
+const time = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' })
+
+/** Shows a room's messages as they come from the server, and posts new ones. */
+export function createChat(room) {
+  const list = document.querySelector('#chat-messages')
+  const form = document.querySelector('#chat-form')
+  const name = document.querySelector('#chat-name')
+  const text = document.querySelector('#chat-text')
+  const button = form.querySelector('button')
+  const problem = document.querySelector('#chat-problem')
+
+  document.title = `${room} · headwater`
+  document.querySelector('#room').textContent = room
+  document.querySelector('#second-page').href = location.pathname
+  name.value = `Guest ${Math.floor(100 + Math.random() * 900)}`
+
+  form.addEventListener('submit', async (event) => {
+    event.preventDefault()
+    button.disabled = true
+    problem.textContent = ''
+    try {
+      await post(`/rooms/${room}/messages`, { name: name.value, text: text.value })
+      text.value = ''
+    } catch (error) {
+      problem.textContent = `Not sent: ${error.message}`
+    }
+    button.disabled = false
+    text.focus()
+  })
+
+  return {
+    add(message) {
+      const atEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 40
+      list.append(messageElement(message))
+      while (list.childElementCount > maxMessages) list.firstElementChild.remove()
+      if (atEnd) list.scrollTop = list.scrollHeight
+    },
+    clear() {
+      list.replaceChildren()
+    },
+  }
+}
+
+/** Posts until the server has answered: the key makes sure that it publishes only once. */
+async function post(url, body) {
+  const headers = { 'Content-Type': 'application/json', 'Idempotency-Key': randomId(16) }
+  for (let attempt = 0; ; attempt++) {
+    const response = await fetch(url, {
+      method: 'POST',
+      headers,
+      body: JSON.stringify(body),
+    }).catch((error) => {
+      if (attempt === retryDelaysMs.length) throw error
+    })
+    if (response?.ok) return
+    if (response !== undefined) throw new Error((await response.json()).error)
+    await new Promise((resolve) => setTimeout(resolve, retryDelaysMs[attempt]))
+  }
+}
+
+function messageElement({ name, text, at }) {
+  const who = document.createElement('b')
+  who.textContent = name
+  who.dataset.hue = String([...name].reduce((sum, char) => sum + char.codePointAt(0), 0) % 6)
+  const when = document.createElement('time')
+  when.dateTime = new Date(at).toISOString()
+  when.textContent = time.format(at)
+  const what = document.createElement('p')
+  what.textContent = text
+  const message = document.createElement('li')
+  message.append(who, ' ', when, what)
+  return message
+}
