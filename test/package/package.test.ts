@@ -1,0 +1,144 @@
+import { execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { connect } from '../support/sse-client.js'
+import { until } from '../support/until.js'
+
+const run = promisify(execFile)
+const root = join(__dirname, '../..')
+let folder: string
+let files: string[]
+
+/** A project of a user, who has installed what is packed; `npm test` has built it. */
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'headwater-package-'))
+  const { stdout } = await run(
+    'npm',
+    ['pack', '--json', '--silent', '--ignore-scripts', '--pack-destination', folder],
+    {
+      cwd: root,
+    },
+  )
+  const [packed] = JSON.parse(stdout.slice(stdout.indexOf('['))) as [
+    { filename: string; files: { path: string }[] },
+  ]
+  files = packed.files.map(({ path }) => path)
+  const modules = join(folder, 'node_modules')
+  await mkdir(join(modules, 'headwater'), { recursive: true })
+  await run(
+    'tar',
+    ['xzf', packed.filename, '--strip-components=1', '-C', join(modules, 'headwater')],
+    {
+      cwd: folder,
+    },
+  )
+  for (const name of ['negotiator', 'express', '@types']) {
+    await symlink(join(root, 'node_modules', name), join(modules, name))
+  }
+  await writeFile(join(folder, 'package.json'), '{ "type": "module" }')
+}, 120_000)
+
+afterAll(async () => {
+  await rm(folder, { recursive: true, force: true })
+})
+
+async function node(file: string, code: string): Promise<string> {
+  await writeFile(join(folder, file), code)
+  const { stdout } = await run(process.execPath, [file], { cwd: folder })
+  return stdout.trim()
+}
+
+describe('the package', () => {
+  test('holds what is needed and nothing else', () => {
+    const other = files.filter((path) => !path.startsWith('dist/')).sort()
+    expect(other).toEqual(['CHANGELOG.md', 'LICENSE', 'PROTOCOL.md', 'README.md', 'package.json'])
+    expect(files).toContain('dist/index.d.ts')
+    expect(files.filter((path) => /test|example/.test(path))).toEqual(
+      expect.arrayContaining(['dist/testing.js']),
+    )
+  })
+
+  test('can be imported, and required without a warning, and gives the same classes', async () => {
+    const output = await node(
+      'both.mjs',
+      `import { createRequire } from 'node:module'
+       import * as imported from 'headwater'
+       import { eventLogSuite } from 'headwater/testing'
+       process.on('warning', (warning) => console.log(String(warning)))
+       const required = createRequire(import.meta.url)('headwater')
+       await new Promise((resolve) => setImmediate(resolve))
+       console.log(JSON.stringify([
+         Object.keys(imported).sort(), imported.EventStream === required.EventStream, typeof eventLogSuite,
+       ]))`,
+    )
+    expect(JSON.parse(output)).toEqual([
+      ['EventStream', 'EventStreamError', 'getEventStreamSingleton', 'memoryEventLog'],
+      true,
+      'function',
+    ])
+  })
+
+  test.each([
+    ['user.mts', 'nodenext'],
+    ['user.cts', 'nodenext'],
+    ['user.cts', 'node20'],
+    ['user.mts', 'esnext'],
+  ])(
+    'has types for %s with module %s',
+    async (file, module) => {
+      await writeFile(
+        join(folder, file),
+        `import { EventStream, type NewEvent } from 'headwater'
+       import { eventLogSuite } from 'headwater/testing'
+       const event: NewEvent = { event: 'a', data: [1] }
+       const published: Promise<{ readonly id: string }> = new EventStream().publishEvent('a', event)
+       export const all = [published, eventLogSuite]
+       // @ts-expect-error: no such option
+       new EventStream({ nothing: 1 })`,
+      )
+      const resolution = module === 'esnext' ? ['--moduleResolution', 'bundler'] : []
+      const tsc = join(root, 'node_modules/typescript/bin/tsc')
+      const options = ['--noEmit', '--strict', '--target', 'es2022', '--types', 'node']
+      await run(process.execPath, [tsc, file, '--module', module, ...resolution, ...options], {
+        cwd: folder,
+      })
+      expect(files).toContain('dist/testing.d.ts')
+    },
+    60_000,
+  )
+
+  test('runs the example of the README', async () => {
+    const readme = await readFile(join(root, 'README.md'), 'utf8')
+    const [, code = ''] = /```js\n(import express[\s\S]*?)```/.exec(readme) ?? []
+    expect(code).toContain('app.listen(3000)')
+    const anyPort = 'const server = app.listen(0, () => console.log(server.address().port))'
+    await writeFile(join(folder, 'readme.mjs'), code.replace('app.listen(3000)', anyPort))
+    const server = spawn(process.execPath, ['readme.mjs'], { cwd: folder })
+    try {
+      const [port] = (await once(server.stdout, 'data')) as [Buffer]
+      const url = `http://127.0.0.1:${String(port).trim()}`
+      const client = await (await connect(`${url}/events/7`)).opened()
+      const response = await fetch(`${url}/rooms/7`, {
+        method: 'POST',
+        headers: { 'Content-Type': 'application/json' },
+        body: '{"text":"hello"}',
+      })
+      const { id } = (await response.json()) as { id: string }
+      await client.received(1)
+      client.destroy()
+      expect([response.status, client.events]).toEqual([
+        201,
+        [{ event: 'message', data: '{"text":"hello"}', id }],
+      ])
+    } finally {
+      const ended = once(server, 'exit')
+      server.kill()
+      await ended
+    }
+    await until(() => server.exitCode !== null || server.signalCode !== null)
+  }, 30_000)
+})

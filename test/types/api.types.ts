@@ -1,0 +1,89 @@
+// Checked by the compiler, not run: what users of the API may write, and what they may not.
+
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { expectTypeOf } from 'expect-type'
+import type { Express, Request, RequestHandler } from 'express'
+import {
+  type ChannelPublisher,
+  type ChannelWritable,
+  EventStream,
+  type EventStreamHandler,
+  type GripPublisherSpec,
+  getEventStreamSingleton,
+  type IAddressedEvent,
+  type IChannelsBuilder,
+  type IEventStreamConfig,
+  type IServerSentEvent,
+  type OpenStream,
+} from '../../src/index.js'
+
+declare const app: Express
+declare const req: IncomingMessage
+declare const res: ServerResponse
+const eventStream = new EventStream()
+
+// Called like a function, with every form of channels, with and without options.
+expectTypeOf(eventStream('a')).toExtend<EventStreamHandler>()
+expectTypeOf(eventStream('a', 'b')).toExtend<RequestHandler>()
+expectTypeOf(eventStream(['a', 'b'])).toExtend<RequestHandler>()
+expectTypeOf(eventStream('a', { startFrom: { last: 3 } })).toExtend<RequestHandler>()
+expectTypeOf(eventStream(() => 'a')).toExtend<RequestHandler>()
+expectTypeOf(eventStream.route('a')).toExtend<RequestHandler>()
+app.get('/a', eventStream('a'))
+app.get(
+  '/c',
+  eventStream((request: Request) => [`room-${request.params.id}`]),
+)
+app.get(
+  '/d',
+  eventStream(async (request: Request) => request.ip ?? 'nobody', {
+    authorize: (request, channel) => {
+      expectTypeOf(request).toEqualTypeOf<Request>()
+      expectTypeOf(channel).toEqualTypeOf<string>()
+      return request.secure
+    },
+    onClose: (stream) => expectTypeOf(stream.signal).toEqualTypeOf<AbortSignal>(),
+  }),
+)
+
+// Without `next`, as Next.js pages call it.
+expectTypeOf(eventStream('a')(req, res)).toEqualTypeOf<Promise<void>>()
+expectTypeOf(eventStream.run(req, res, 'a')).toEqualTypeOf<Promise<OpenStream | undefined>>()
+
+// Publishing.
+expectTypeOf(eventStream.publishEvent('a', { event: 'x', data: { n: 1 } })).resolves.toExtend<{
+  readonly id: string
+}>()
+expectTypeOf(
+  eventStream.publishEvent('a', { raw: 'text', idempotencyKey: 'k' }),
+).resolves.toExtend<{
+  readonly id: string
+}>()
+expectTypeOf(eventStream.getChannelPublisher('a')).toEqualTypeOf<ChannelPublisher>()
+expectTypeOf(eventStream.createChannelWritable('a')).toEqualTypeOf<ChannelWritable>()
+expectTypeOf(getEventStreamSingleton()).toEqualTypeOf<EventStream>()
+expectTypeOf(getEventStreamSingleton({ keepAlive: 'event' }, 'other')).toEqualTypeOf<EventStream>()
+
+// What users of @fanoutio/eventstream have in their code.
+const config: IEventStreamConfig = { grip: null, gripPrefix: 'events-' }
+const event: IServerSentEvent = { event: 'message', data: { any: 'object' } }
+const addressed: IAddressedEvent = { channel: 'a', event }
+const builder: IChannelsBuilder = (request) => [request.url ?? '']
+const grip: GripPublisherSpec = null
+new EventStream(config)
+new EventStream(null)
+new EventStream({ grip })
+void eventStream.publishEvent(addressed.channel, addressed.event)
+app.get('/e', eventStream(builder))
+
+// Mistakes that the compiler finds.
+// @ts-expect-error: no such option
+new EventStream({ keepalive: 1 })
+// @ts-expect-error: a channel is text
+eventStream(7)
+// @ts-expect-error: no such start
+eventStream('a', { startFrom: 'then' })
+// @ts-expect-error: what may listen is true or false
+eventStream('a', { authorize: () => 'yes' })
+// @ts-expect-error: an event is an object
+void eventStream.publishEvent('a', 'text')
