@@ -101,9 +101,7 @@ export class Hub {
   /** Connections that listen to a channel. */
   count(channel: string): number {
     let count = 0
-    for (const connection of this.connections) {
-      if (connection.feed.channels.some(({ name }) => name === channel)) count += 1
-    }
+    for (const { feed } of this.connections) if (feed.has(channel)) count += 1
     return count
   }
 

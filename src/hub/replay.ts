@@ -32,8 +32,9 @@ async function replayPage(
 ): Promise<void> {
   const after = connection.positions[index] as EntryId
   let page: EncodedPage = await channel.read(after)
-  if (isEnd(page) && channel.position !== after) {
-    // The log ends where this client is, and the live position is elsewhere: that one is wrong.
+  if (channel.position !== after && (isEnd(page) || page.gap !== undefined)) {
+    // The live position may be behind what this client has seen, by way of another process: going
+    // on from there would repeat it.
     await channel.resync()
     page = await channel.read(after)
   }

@@ -37,13 +37,14 @@ export async function findStart(
     )
     return { positions, reset: false }
   }
-  const now = channels.map((channel) => channel.position)
   // A lone id does not say which channel it belongs to, which one channel need not ask.
   if (cursor === 'invalid' || ('id' in cursor && channels.length > 1)) {
-    return { positions: now, reset: true }
+    // Behind the head would be what this client may have seen, by way of another process.
+    await Promise.all(channels.map((channel) => channel.resync()))
+    return { positions: channels.map(({ position }) => position), reset: true }
   }
   if ('id' in cursor) return { positions: [cursor.id], reset: false }
-  const positions = channels.map(({ name }, i) => cursor.positions.get(name) ?? (now[i] as EntryId))
+  const positions = channels.map(({ name, position }) => cursor.positions.get(name) ?? position)
   return { positions, reset: false }
 }
 

@@ -169,6 +169,8 @@ export class Endpoint<Req extends RequestLike> {
       throw error
     }
     const { retryMs = Math.round(1000 + Math.random() * 2000), onOpen, onClose } = this.#options
+    // A body that nobody reads would keep the end of the connection from being noticed.
+    req.resume()
     const sink = new ResponseSink(res)
     const connection: Connection = prepared.attach(sink, {
       retryMs,

@@ -31,23 +31,33 @@ export class ResponseSink implements Sink {
   constructor(res: ServerResponse) {
     this.#res = res
     this.#wrapped = Object.hasOwn(res, 'write')
+    this.#res[sinkOf] = this
+    this.#res.on('drain', onDrain).on('close', onClose).on('error', onError)
   }
 
   /** From here on `owner` hears of the response. */
   bind(owner: SinkOwner): void {
     this.#owner = owner
-    this.#res[sinkOf] = this
-    this.#res.on('drain', onDrain).on('close', onClose).on('error', onError)
   }
 
   write({ bytes }: Frame): boolean {
     this.#written += bytes.length
-    const drained = this.#res.write(bytes)
-    this.#res.flush?.()
-    if (drained && !this.#full) return true
+    if (this.#send(bytes) && !this.#full) return true
     this.#full = true
     this.#waiting += bytes.length
     return false
+  }
+
+  #send(bytes: Buffer): boolean {
+    try {
+      const drained = this.#res.write(bytes)
+      this.#res.flush?.()
+      return drained
+    } catch (error) {
+      // A middleware's own write has failed: that ends its response, and no other one.
+      this.#res.destroy(error as Error)
+      return false
+    }
   }
 
   get queuedBytes(): number {

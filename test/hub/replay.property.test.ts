@@ -130,6 +130,9 @@ async function heal(world: World, clients: readonly Client[], check: boolean): P
   }
 }
 
+/** Looking for a shorter example must not take so long that the first one is never told. */
+const interrupted = { interruptAfterTimeLimit: 90_000, markInterruptAsFailure: true }
+
 interface Seen {
   events: number
   resets: number
@@ -170,7 +173,7 @@ describe('the hand-over from replay to live', () => {
       fc.asyncProperty(stepsOf(...harmless, ...harmful), fatesOf(...unreliable), (steps, fates) =>
         live(steps, fates, true, seen),
       ),
-      { numRuns: 2000 },
+      { numRuns: 2000, ...interrupted },
     )
     // The property says nothing unless both ways of keeping the promise were taken.
     expect(seen.events).toBeGreaterThan(50_000)
@@ -183,7 +186,7 @@ describe('the hand-over from replay to live', () => {
       fc.asyncProperty(stepsOf(...harmless), fatesOf(...reliable), (steps, fates) =>
         live(steps, fates, false, seen),
       ),
-      { numRuns: 1000 },
+      { numRuns: 1000, ...interrupted },
     )
     expect(seen.events).toBeGreaterThan(25_000)
   }, 120_000)

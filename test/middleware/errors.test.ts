@@ -88,6 +88,30 @@ describe('errors', () => {
     ])
   })
 
+  test('of a middleware that wraps write end its response, and no other', async () => {
+    const { eventStream, app, serve } = setUp()
+    app.get('/broken', (_req, res, next) => {
+      const write = res.write.bind(res)
+      res.write = ((chunk: Buffer) => {
+        if (String(chunk).includes('data: 2')) throw new Error('broken')
+        return write(chunk)
+      }) as never
+      next()
+    })
+    app.get('/:which', eventStream('a'))
+    const request = await serve()
+    const [broken, fine] = [await request('/broken'), await request('/fine')]
+    await Promise.all([broken.opened(), fine.opened()])
+    for (const data of [1, 2, 3]) {
+      await eventStream.publishEvent('a', { data })
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+    await fine.received(3)
+    await broken.end()
+    expect([broken.data, fine.data]).toEqual([[1], [1, 2, 3]])
+    expect(eventStream.connections()).toHaveLength(1)
+  })
+
   test('run rejects before the head, and leaves the answer to its caller', async () => {
     const { eventStream, app, serve } = setUp()
     app.get('/run', async (req, res) => {

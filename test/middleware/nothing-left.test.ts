@@ -1,20 +1,8 @@
-import { createHook } from 'node:async_hooks'
 import { describe, expect, test } from '@jest/globals'
 import { type EventLog, memoryEventLog } from '../../src/index.js'
 import { setUp } from '../support/app.js'
+import { countTimers } from '../support/count-timers.js'
 import { until } from '../support/until.js'
-
-/** Timers that are alive, also those that would not keep the process running. */
-function countTimers() {
-  const alive = new Set<number>()
-  const hook = createHook({
-    init: (id, type) => {
-      if (type === 'Timeout' || type === 'Immediate') alive.add(id)
-    },
-    destroy: (id) => alive.delete(id),
-  }).enable()
-  return { alive, stop: () => hook.disable() }
-}
 
 /** A memory log that counts who follows. */
 function countingLog() {
@@ -50,7 +38,7 @@ describe('after the last client has gone', () => {
     await eventStream.publishEvent('shared', { data: 'first' })
     await new Promise((resolve) => setImmediate(resolve))
     const before = {
-      timers: timers.alive.size,
+      timers: timers.alive,
       active: process.getActiveResourcesInfo().length,
       process: process.eventNames().length,
     }
@@ -66,15 +54,17 @@ describe('after the last client has gone', () => {
       await Promise.all(Array.from({ length: 20 }, (_, i) => come(n + i)))
     }
     await until(() => eventStream.connections().length === 0)
-    await until(() => timers.alive.size <= before.timers)
+    await timers.fallsTo(before.timers)
     await until(() => process.getActiveResourcesInfo().length <= before.active)
     timers.stop()
     expect({
+      timersLeft: Math.max(0, timers.alive - before.timers),
       ended,
       counts,
       shared: eventStream.count('shared'),
       process: process.eventNames().length,
     }).toEqual({
+      timersLeft: 0,
       ended: 1000,
       counts: { followers: 0, follows: counts.follows },
       shared: 0,

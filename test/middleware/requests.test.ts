@@ -72,6 +72,19 @@ describe('an event stream answers', () => {
     expect(await client.received(1)).toHaveLength(1)
   })
 
+  test('POST whose body nobody has read, and notices when its client leaves', async () => {
+    const { eventStream, app } = setUp()
+    app.post('/events', eventStream('a'))
+    const { server } = await startServer(app)
+    const socket = createConnection((server.address() as AddressInfo).port, '127.0.0.1')
+    const head = 'POST /events HTTP/1.1\r\nHost: test\r\nContent-Length: 1000000\r\n\r\n'
+    socket.write(`${head}${'x'.repeat(1_000_000)}`)
+    await until(() => eventStream.connections().length === 1)
+    socket.end()
+    await until(() => eventStream.connections().length === 0)
+    expect(socket.bytesWritten).toBe(head.length + 1_000_000)
+  })
+
   test.each(['PUT', 'DELETE', 'PATCH', 'OPTIONS'])(
     '%s with 405 and what it allows',
     async (method) => {
