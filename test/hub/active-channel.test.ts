@@ -1,8 +1,9 @@
 import { describe, expect, test } from '@jest/globals'
 import { ActiveChannel } from '../../src/hub/active-channel.js'
-import type { EventLog, LogListener } from '../../src/log/event-log.js'
+import type { LogListener } from '../../src/log/event-log.js'
 import { memoryEventLog } from '../../src/log/memory.js'
 import { until } from '../support/until.js'
+import { wrapLog } from '../support/wrap-log.js'
 
 /** A memory log that counts reads, and whose live messages the test sends. */
 async function setUp(entries = 3) {
@@ -11,11 +12,7 @@ async function setUp(entries = 3) {
   const appended = await inner.append('a', data)
   const calls = { reads: 0, failing: 0 }
   let listener: LogListener | undefined
-  const log: EventLog = {
-    append: (channel, batch) => inner.append(channel, batch),
-    heads: (channels) => inner.heads(channels),
-    closeChannel: (channel) => inner.closeChannel(channel),
-    close: () => inner.close(),
+  const log = wrapLog(inner, {
     read: async (channel, from, limit) => {
       calls.reads += 1
       if (calls.failing > 0) {
@@ -30,7 +27,7 @@ async function setUp(entries = 3) {
       listener = given
       return () => undefined
     },
-  }
+  })
   const errors: unknown[] = []
   const channel = new ActiveChannel('a', log, (error) => errors.push(error))
   const pushed: string[] = []

@@ -1,9 +1,10 @@
 import { type AddressInfo, createConnection } from 'node:net'
 import { describe, expect, test } from '@jest/globals'
-import { type EventLog, memoryEventLog } from '../../src/index.js'
+import { memoryEventLog } from '../../src/index.js'
 import { setUp } from '../support/app.js'
 import { startServer } from '../support/server.js'
 import { until } from '../support/until.js'
+import { wrapLog } from '../support/wrap-log.js'
 
 describe('a slow client', () => {
   const big = 'x'.repeat(10_000)
@@ -182,11 +183,7 @@ describe('a client that cannot be served now', () => {
     const away = new Error('the log is away')
     const inner = memoryEventLog()
     const broken = { follow: false, heads: false }
-    const log: EventLog = {
-      append: (...args) => inner.append(...args),
-      read: (...args) => inner.read(...args),
-      closeChannel: (...args) => inner.closeChannel(...args),
-      close: () => inner.close(),
+    const log = wrapLog(inner, {
       follow: async (...args) => {
         if (broken.follow) throw away
         return inner.follow(...args)
@@ -195,7 +192,7 @@ describe('a client that cannot be served now', () => {
         if (broken.heads) throw away
         return inner.heads(...args)
       },
-    }
+    })
     const told: unknown[] = []
     const { eventStream, app, serve } = setUp({ log, onError: (error) => told.push(error) })
     app.get('/events', eventStream('a'))
@@ -217,17 +214,12 @@ describe('a stream whose log fails under way', () => {
   test('ends with an error that says nothing of its cause, and a reconnect delay', async () => {
     const inner = memoryEventLog()
     let reads = 0
-    const log: EventLog = {
-      append: (...args) => inner.append(...args),
-      heads: (...args) => inner.heads(...args),
-      follow: (...args) => inner.follow(...args),
-      closeChannel: (...args) => inner.closeChannel(...args),
-      close: () => inner.close(),
+    const log = wrapLog(inner, {
       read: async () => {
         reads += 1
         throw new Error('redis://user:password@host is away')
       },
-    }
+    })
     const told: unknown[] = []
     const { eventStream, app, serve } = setUp({ log, onError: (error) => told.push(error) })
     app.get('/events', eventStream('a'))

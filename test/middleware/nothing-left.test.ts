@@ -1,19 +1,15 @@
 import { describe, expect, test } from '@jest/globals'
-import { type EventLog, memoryEventLog } from '../../src/index.js'
+import { memoryEventLog } from '../../src/index.js'
 import { setUp } from '../support/app.js'
 import { countTimers } from '../support/count-timers.js'
 import { until } from '../support/until.js'
+import { wrapLog } from '../support/wrap-log.js'
 
 /** A memory log that counts who follows. */
 function countingLog() {
   const inner = memoryEventLog()
   const counts = { followers: 0, follows: 0 }
-  const log: EventLog = {
-    append: (...args) => inner.append(...args),
-    read: (...args) => inner.read(...args),
-    heads: (...args) => inner.heads(...args),
-    closeChannel: (...args) => inner.closeChannel(...args),
-    close: () => inner.close(),
+  const log = wrapLog(inner, {
     follow: async (...args) => {
       const unfollow = await inner.follow(...args)
       counts.followers += 1
@@ -23,7 +19,7 @@ function countingLog() {
         unfollow()
       }
     },
-  }
+  })
   return { log, counts }
 }
 

@@ -3,6 +3,7 @@ import { pipeline } from 'node:stream/promises'
 import { describe, expect, test } from '@jest/globals'
 import { type EventLog, EventStream, memoryEventLog, type NewEvent } from '../../src/index.js'
 import { setUp } from '../support/app.js'
+import { wrapLog } from '../support/wrap-log.js'
 
 const all = { maxEvents: 100_000, maxLength: 100_000_000 }
 
@@ -15,12 +16,7 @@ async function stored(log: EventLog, channel = 'a'): Promise<unknown[]> {
 function countingLog(maxEvents = 1000) {
   const inner = memoryEventLog({ maxEvents })
   const calls = { appends: 0, underWay: 0, most: 0, fail: undefined as unknown }
-  const log: EventLog = {
-    heads: (...args) => inner.heads(...args),
-    read: (...args) => inner.read(...args),
-    follow: (...args) => inner.follow(...args),
-    closeChannel: (...args) => inner.closeChannel(...args),
-    close: () => inner.close(),
+  const log = wrapLog(inner, {
     append: async (channel, entries) => {
       calls.appends += 1
       calls.underWay += 1
@@ -30,7 +26,7 @@ function countingLog(maxEvents = 1000) {
       if (calls.fail !== undefined) throw calls.fail
       return inner.append(channel, entries)
     },
-  }
+  })
   return { log, calls }
 }
 
