@@ -4,6 +4,7 @@ import { createParser, type EventSourceMessage } from 'eventsource-parser'
 import fc from 'fast-check'
 import { EventStreamError } from '../../src/core/errors.js'
 import { type Block, encodeBlock, encodeComment } from '../../src/core/wire.js'
+import { startServer } from '../support/server.js'
 import {
   blocksOf,
   chunksOf,
@@ -16,8 +17,7 @@ import {
   serve,
   stream,
   text,
-} from '../e2e/wire-blocks.js'
-import { startServer } from '../support/server.js'
+} from '../support/wire-blocks.js'
 
 jest.setTimeout(60_000)
 

@@ -2,9 +2,9 @@ import { expect, test } from '@jest/globals'
 import { memoryEventLog } from '../../src/index.js'
 import { describeWithChromium } from '../support/browser.js'
 import { startServer } from '../support/server.js'
+import { until } from '../support/until.js'
 import { type Heard, PageEventSource, readyStates } from './page-event-source.js'
 import { streamApp } from './stream-app.js'
-import { until } from './until.js'
 
 const names = ['message', 'tick', 'keep-alive', 'stream-open', 'stream-reset', 'stream-error']
 
@@ -104,10 +104,7 @@ describeWithChromium('EventSource in Chromium', (browser) => {
     const before = bytes()
 
     // A comment is `:\n`, in a chunk of HTTP of 7 bytes.
-    await until(
-      () => bytes() - before >= 3 * 7,
-      () => `Only ${bytes() - before} bytes were written to keep the connection alive.`,
-    )
+    await until(() => bytes() - before >= 3 * 7, 30_000)
     await eventStream.publishEvent('a', { data: 1 })
     const heard = await source.hears(1, 'message')
 

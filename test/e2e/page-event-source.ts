@@ -1,5 +1,5 @@
 import type { JSHandle, Page } from 'playwright-core'
-import { until } from './until.js'
+import { until } from '../support/until.js'
 
 /** An event as a listener in the page got it. */
 export interface Heard {
@@ -81,17 +81,17 @@ export class PageEventSource {
   // Playwright's own waiting would tell that it took too long, and nothing of what came instead.
   async #waitFor(list: 'heard' | 'turns', times: number, type?: string): Promise<void> {
     const wanted = { list, type }
-    await until(
-      async () => (await this.#recorder.evaluate(count, wanted)) >= times,
-      async () => {
-        const heard = (await this.heard()).map((event) => `${event.type} ${event.data}`)
-        const turns = (await this.turns()).map((turn) => turn.type)
-        return (
-          `The page waits for ${times} × ${type ?? 'any event'}. It was told ${turns.join(', ')}, ` +
-          `and heard ${heard.length} events, at last: ${heard.slice(-10).join(' | ').slice(0, 1000)}`
-        )
-      },
-    )
+    try {
+      await until(async () => (await this.#recorder.evaluate(count, wanted)) >= times, 30_000)
+    } catch (cause) {
+      const heard = (await this.heard()).map((event) => `${event.type} ${event.data}`)
+      const turns = (await this.turns()).map((turn) => turn.type)
+      throw new Error(
+        `The page waits for ${times} × ${type ?? 'any event'}. It was told ${turns.join(', ')}, ` +
+          `and heard ${heard.length} events, at last: ${heard.slice(-10).join(' | ').slice(0, 1000)}`,
+        { cause },
+      )
+    }
   }
 }
 

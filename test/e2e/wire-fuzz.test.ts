@@ -3,8 +3,8 @@ import fc from 'fast-check'
 import type { Block } from '../../src/core/wire.js'
 import { describeWithChromium } from '../support/browser.js'
 import { startServer } from '../support/server.js'
+import { blocksOf, lastEvent, type Piece, received, serve, stream } from '../support/wire-blocks.js'
 import { type Heard, PageEventSource } from './page-event-source.js'
-import { blocksOf, lastEvent, type Piece, received, serve, stream } from './wire-blocks.js'
 
 interface Served {
   readonly pieces: Piece[]
