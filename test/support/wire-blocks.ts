@@ -31,7 +31,7 @@ export const eventName = fc.oneof(
   },
 )
 
-export const block: fc.Arbitrary<Block> = fc.record({
+const block: fc.Arbitrary<Block> = fc.record({
   event: fc.option(eventName, { nil: undefined }),
   data: text,
   id: fc.option(fieldText, { nil: undefined }),
