@@ -11,6 +11,7 @@ export type { NewEvent } from './core/event.js'
 export { EventStream, type RouteArguments } from './event-stream.js'
 export type { ConnectionState } from './hub/connection.js'
 export type { ResetReason } from './hub/reset.js'
+export type { Transport } from './hub/sink.js'
 export type { StartFrom } from './hub/start.js'
 export type {
   Appended,

@@ -3,7 +3,7 @@ import { controlEvents } from '../core/event.js'
 import { encodeBlock, encodeRetry } from '../core/wire.js'
 import type { Feed, LiveReader } from './feed.js'
 import { catchUp } from './replay.js'
-import { Frame, type Sink } from './sink.js'
+import { Frame, type Sink, type Transport } from './sink.js'
 
 /**
  * `replaying`, reads what it missed from the log; `live`, gets events as they are published;
@@ -67,6 +67,10 @@ export class Connection implements LiveReader {
 
   get queuedBytes(): number {
     return this.#state === 'closed' ? 0 : this.#sink.queuedBytes
+  }
+
+  get transport(): Transport {
+    return this.#sink.transport
   }
 
   /** Bytes wait, so the client is not waiting for a sign of life. */

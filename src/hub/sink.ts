@@ -2,6 +2,7 @@
 export class Frame {
   readonly #text: string
   #bytes: Buffer | undefined
+  #chunk: Buffer | undefined
 
   constructor(text: string) {
     this.#text = text
@@ -11,7 +12,22 @@ export class Frame {
     this.#bytes ??= Buffer.from(this.#text)
     return this.#bytes
   }
+
+  /** The bytes as one chunk of HTTP/1.1's chunked transfer coding (RFC 9112, section 7.1). */
+  get chunk(): Buffer {
+    this.#chunk ??= Buffer.from(
+      `${Buffer.byteLength(this.#text).toString(16)}\r\n${this.#text}\r\n`,
+    )
+    return this.#chunk
+  }
 }
+
+/**
+ * How bytes get to the client: `socket`, framed once for all connections and written past the
+ * response, which is what makes many connections cheap; or `response`, by `res.write`, where
+ * something stands in between.
+ */
+export type Transport = 'socket' | 'response'
 
 /**
  * Where a connection's bytes go: the one seam between the hub and HTTP. The other side calls
@@ -21,6 +37,7 @@ export class Frame {
 export interface Sink {
   /** @returns False when bytes wait in memory, so that `drained` will be called. */
   write(frame: Frame): boolean
+  readonly transport: Transport
   /** Bytes that wait in this process's memory. */
   readonly queuedBytes: number
   /** A number that changes whenever some bytes have left this process. */

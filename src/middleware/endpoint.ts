@@ -3,6 +3,7 @@ import { EventStreamError, quote } from '../core/errors.js'
 import { checkChoice, checkFunction, checkNames, checkWhole } from '../core/options.js'
 import type { Connection, ConnectionState } from '../hub/connection.js'
 import type { Hub, PreparedStream } from '../hub/hub.js'
+import type { Transport } from '../hub/sink.js'
 import type { StartFrom } from '../hub/start.js'
 import type { Admission } from './admission.js'
 import type { ChannelResolver } from './channel-source.js'
@@ -15,6 +16,7 @@ export interface OpenStream {
   readonly channels: readonly string[]
   readonly state: ConnectionState
   readonly openedAt: Date
+  readonly transport: Transport
   /** Bytes that wait in memory for this client. */
   readonly queuedBytes: number
   /** Aborts when the stream has ended, whoever ended it. */

@@ -1,6 +1,7 @@
 import { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
-import type { Frame, Sink } from '../hub/sink.js'
+import type { Frame, Sink, Transport } from '../hub/sink.js'
+import { directSocket, isWrapped } from './direct-socket.js'
 
 /** Hears what becomes of a response. */
 interface SinkOwner {
@@ -17,11 +18,16 @@ type StreamingResponse = ServerResponse & {
   flush?: () => void
 }
 
-/** The one place that writes an open stream's bytes to `res`. */
+type StreamingSocket = Socket & { [sinkOf]?: ResponseSink | undefined }
+
+/** The one place that writes an open stream's bytes to `res`, or past it to its socket. */
 export class ResponseSink implements Sink {
   readonly #res: StreamingResponse
-  /** A middleware has put something between `res.write` and the socket, with a queue of its own. */
+  /** What stands between `res.write` and the socket may have a queue of its own. */
   readonly #wrapped: boolean
+  /** Once the head has gone out, and where nothing stands in between. */
+  #socket: StreamingSocket | undefined
+  #opened = false
   #owner: SinkOwner | undefined
   #written = 0
   /** Bytes written since `res` was last empty; counted from when it is full. */
@@ -30,7 +36,7 @@ export class ResponseSink implements Sink {
 
   constructor(res: ServerResponse) {
     this.#res = res
-    this.#wrapped = Object.hasOwn(res, 'write')
+    this.#wrapped = isWrapped(res)
     this.#res[sinkOf] = this
     this.#res.on('drain', onDrain).on('close', onClose).on('error', onError)
   }
@@ -40,24 +46,24 @@ export class ResponseSink implements Sink {
     this.#owner = owner
   }
 
-  write({ bytes }: Frame): boolean {
-    this.#written += bytes.length
-    if (this.#send(bytes) && !this.#full) return true
-    this.#full = true
-    this.#waiting += bytes.length
-    return false
+  get transport(): Transport {
+    return this.#socket === undefined ? 'response' : 'socket'
   }
 
-  #send(bytes: Buffer): boolean {
-    try {
-      const drained = this.#res.write(bytes)
-      this.#res.flush?.()
-      return drained
-    } catch (error) {
-      // A middleware's own write has failed: that ends its response, and no other one.
-      this.#res.destroy(error as Error)
-      return false
+  write(frame: Frame): boolean {
+    if (this.#socket !== undefined) {
+      // Whatever ended the response: the socket may be at the next one already.
+      if (this.#res.writableEnded) return false
+      const { chunk } = frame
+      this.#written += chunk.length
+      return this.#socket.write(chunk)
     }
+    const drained = this.#writeResponse(frame.bytes)
+    if (!this.#opened) {
+      this.#opened = true
+      this.#goDirect()
+    }
+    return drained
   }
 
   get queuedBytes(): number {
@@ -89,17 +95,49 @@ export class ResponseSink implements Sink {
   }
 
   closed(): void {
+    if (this.#socket !== undefined) {
+      // It may live on, for the next request.
+      this.#socket.off('drain', onDrain)
+      this.#socket[sinkOf] = undefined
+    }
     this.#owner?.closed()
   }
 
   failed(): void {
     this.#owner?.destroy()
   }
+
+  #writeResponse(bytes: Buffer): boolean {
+    this.#written += bytes.length
+    if (this.#send(bytes) && !this.#full) return true
+    this.#full = true
+    this.#waiting += bytes.length
+    return false
+  }
+
+  #send(bytes: Buffer): boolean {
+    try {
+      const drained = this.#res.write(bytes)
+      this.#res.flush?.()
+      return drained
+    } catch (error) {
+      // A middleware's own write has failed: that ends its response, and no other one.
+      this.#res.destroy(error as Error)
+      return false
+    }
+  }
+
+  #goDirect(): void {
+    this.#socket = directSocket(this.#res)
+    if (this.#socket === undefined) return
+    this.#socket[sinkOf] = this
+    this.#socket.on('drain', onDrain)
+  }
 }
 
 // Shared by all responses: a closure for each would be most of what an idle stream costs.
 
-function onDrain(this: StreamingResponse): void {
+function onDrain(this: StreamingResponse | StreamingSocket): void {
   this[sinkOf]?.drained()
 }
 

@@ -6,6 +6,7 @@ import { countTimers } from '../support/count-timers.js'
 
 /** A sink that keeps what is written, and always takes more. */
 class OpenSink implements Sink {
+  readonly transport = 'response'
   readonly frames: Frame[] = []
   readonly queuedBytes = 0
   readonly progress = 0

@@ -115,6 +115,7 @@ export class DistantLog implements EventLog {
 
 /** A socket whose client reads only when the test lets it. */
 class SlowSink implements Sink {
+  readonly transport = 'response'
   stalled = false
   dead = false
   connection: Connection | undefined
