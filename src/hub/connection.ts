@@ -12,6 +12,9 @@ import { Frame, type Sink, type Transport } from './sink.js'
  */
 export type ConnectionState = 'replaying' | 'live' | 'behind' | 'closing' | 'closed'
 
+/** Positions of the live: they are where the feed is. */
+const nowhere: EntryId[] = []
+
 /** What a connection needs of the hub. */
 export interface ConnectionHost {
   readonly maxQueueBytes: number
@@ -26,7 +29,7 @@ export interface ConnectionHost {
 
 /** One client's stream. */
 export class Connection implements LiveReader {
-  readonly openedAt = new Date()
+  readonly #openedAtMs = Date.now()
   readonly feed: Feed
   /** Position in each channel of the feed. A live connection is where the feed is. */
   positions: EntryId[]
@@ -55,6 +58,10 @@ export class Connection implements LiveReader {
     this.positions = positions
     this.#sink = sink
     this.#onClosed = onClosed
+  }
+
+  get openedAt(): Date {
+    return new Date(this.#openedAtMs)
   }
 
   get state(): ConnectionState {
@@ -133,7 +140,7 @@ export class Connection implements LiveReader {
   /** Called by the replay, at the live position. */
   goLive(): void {
     this.#state = 'live'
-    this.positions = []
+    this.positions = nowhere
     this.feed.join(this)
   }
 

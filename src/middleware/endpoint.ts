@@ -8,7 +8,7 @@ import type { StartFrom } from '../hub/start.js'
 import type { Admission } from './admission.js'
 import type { ChannelResolver } from './channel-source.js'
 import { checkAccept, checkMethod, type RequestLike, readCursor } from './request.js'
-import { checkHead, isGone, refuse, sendAway, setHead } from './response.js'
+import { answerHead, checkHead, isGone, refuse, sendAway, setHead } from './response.js'
 import { ResponseSink } from './response-sink.js'
 
 /** An open stream, as the application sees it. */
@@ -139,8 +139,7 @@ export class Endpoint<Req extends RequestLike> {
     await this.#authorize(req, channels)
     if (isGone(res)) return undefined
     if (req.method === 'HEAD') {
-      setHead(res)
-      res.end()
+      answerHead(req, res)
       return undefined
     }
     const leave = this.#host.isClosing() ? undefined : this.#host.admission.enter(req)

@@ -1,4 +1,4 @@
-import { ServerResponse } from 'node:http'
+import { type IncomingMessage, ServerResponse } from 'node:http'
 import { EventStreamError } from '../core/errors.js'
 import { encodeRetry } from '../core/wire.js'
 
@@ -22,6 +22,17 @@ export function setHead(res: ServerResponse): void {
   for (const [name, value] of Object.entries(headers)) {
     if (!res.hasHeader(name)) res.setHeader(name, value)
   }
+}
+
+/** Answers HEAD with what GET would have. */
+export function answerHead(req: IncomingMessage, res: ServerResponse): void {
+  setHead(res)
+  if (res instanceof ServerResponse && req.httpVersion === '1.1') {
+    // As GET has it (RFC 9112, section 6.1). Without, Node's client takes the end of the connection
+    // for the end of the body, and uses the connection no more.
+    res.setHeader('Transfer-Encoding', 'chunked')
+  }
+  res.end()
 }
 
 /** @throws EventStreamError `ERR_HEAD_SENT` when a stream cannot begin any more. */

@@ -1,3 +1,5 @@
+import { once } from 'node:events'
+import { Agent, request } from 'node:http'
 import { type AddressInfo, createConnection } from 'node:net'
 import { describe, expect, test } from '@jest/globals'
 import express from 'express'
@@ -123,6 +125,18 @@ describe('an event stream answers', () => {
     app.get('/events', eventStream('a'))
     const client = await (await serve())('/events', { lastEventId: 'error' })
     expect([client.status, errors]).toMatchObject([400, [{ code: 'ERR_CURSOR' }]])
+  })
+
+  test('HEAD so that Node’s own client uses the connection again', async () => {
+    const { eventStream } = setUp()
+    const handler = eventStream('a')
+    const { url } = await startServer((req, res) => void handler(req, res))
+    const agent = new Agent({ keepAlive: true })
+    const free = once(agent, 'free')
+    request(url, { method: 'HEAD', agent }).end()
+    await free
+    agent.destroy()
+    expect(eventStream.connections()).toEqual([])
   })
 
   test('a stream on the connection that a HEAD came by', async () => {
