@@ -1,0 +1,35 @@
+const retryDelaysMs = [500, 1000, 2000, 4000]
+
+/**
+ * Posts until the server has answered: the key makes sure that it publishes only once.
+ *
+ * @throws Error whose message says why the server refused, or that it cannot be reached.
+ */
+export async function postMessage(room: string, name: string, text: string): Promise<void> {
+  const request = {
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json', 'Idempotency-Key': randomId(16) },
+    body: JSON.stringify({ name, text }),
+  }
+  for (let attempt = 0; ; attempt++) {
+    const response = await fetch(`/api/rooms/${room}/messages`, request).catch((error) => {
+      if (attempt === retryDelaysMs.length) throw error
+    })
+    if (response?.ok) return
+    if (response !== undefined) throw new Error(await reasonOf(response))
+    await new Promise((resolve) => setTimeout(resolve, retryDelaysMs[attempt]))
+  }
+}
+
+/** Next.js answers some requests itself, and not in JSON. */
+async function reasonOf(response: Response): Promise<string> {
+  const text = await response.text()
+  const isJson = response.headers.get('content-type')?.startsWith('application/json')
+  return isJson ? JSON.parse(text).error : text
+}
+
+/** Two random characters per byte. `crypto.randomUUID` is missing where a page has no HTTPS. */
+function randomId(length: number): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(length))
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')
+}

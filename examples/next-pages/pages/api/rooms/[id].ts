@@ -1,0 +1,3 @@
+import { eventStream } from '../../../lib/event-stream'
+
+export default eventStream('room-{id}', { startFrom: { last: 50 } })

@@ -1,0 +1,377 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { appendFile, cp, mkdtemp, readdir, rm } from 'node:fs/promises'
+import net, { type Socket } from 'node:net'
+import { join } from 'node:path'
+import { pipeline } from 'node:stream'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals'
+import type { Page } from 'playwright-core'
+import { type Chromium, describeWithChromium } from '../support/browser.js'
+import { connect, type SseClient } from '../support/sse-client.js'
+import { until } from '../support/until.js'
+
+const example = join(__dirname, '../../examples/next-pages')
+const nextScript = join(__dirname, '../../node_modules/next/dist/bin/next')
+
+/** For a page: keeps each `EventSource` that it makes, to see which are closed. */
+const recordSources = `
+  globalThis.sources = []
+  EventSource = class extends EventSource {
+    constructor(url) { super(url); sources.push(this) }
+  }`
+
+/** A Next.js command, which may have processes of its own: a group that is ended as a whole. */
+class NextProcess {
+  output = ''
+  readonly #child: ChildProcess
+
+  constructor(...args: readonly string[]) {
+    const { NODE_ENV: _, ...env } = process.env
+    this.#child = spawn(process.execPath, [nextScript, ...args], {
+      detached: true,
+      stdio: ['ignore', 'pipe', 'pipe'],
+      // Nothing is downloaded, sent, or written to the lock file of this package.
+      env: { ...env, NEXT_TELEMETRY_DISABLED: '1', NEXT_IGNORE_INCORRECT_LOCKFILE: '1' },
+    })
+    const print = (text: Buffer) => {
+      this.output += text
+    }
+    this.#child.stdout?.on('data', print)
+    this.#child.stderr?.on('data', print)
+  }
+
+  /** @returns The port of a server, once it has said that it is ready. */
+  async port(): Promise<number> {
+    await until(() => {
+      if (this.#hasExited) throw new Error(`Next.js has ended:\n${this.output}`)
+      return this.output.includes('Ready in')
+    }, 30_000)
+    return Number(/http:\/\/127\.0\.0\.1:(\d+)/.exec(this.output)?.[1])
+  }
+
+  get #hasExited(): boolean {
+    return this.#child.exitCode !== null || this.#child.signalCode !== null
+  }
+
+  async exitCode(): Promise<number | null> {
+    if (!this.#hasExited) await once(this.#child, 'exit')
+    return this.#child.exitCode
+  }
+
+  end(signal: NodeJS.Signals): Promise<number | null> {
+    if (!this.#hasExited) process.kill(-(this.#child.pid as number), signal)
+    return this.exitCode()
+  }
+}
+
+/** Stands in front of a server. `cut(true)` cuts all connections, and new ones until `cut(false)`. */
+async function cuttingProxy(port: number) {
+  const clients = new Set<Socket>()
+  let isCut = false
+  const proxy = net.createServer((client) => {
+    clients.add(client)
+    const upstream = net.connect(port, '127.0.0.1')
+    pipeline(client, upstream, client, () => {
+      clients.delete(client)
+      upstream.destroy()
+    })
+    if (isCut) client.resetAndDestroy()
+  })
+  await once(proxy.listen(0, '127.0.0.1'), 'listening')
+  return {
+    url: `http://127.0.0.1:${(proxy.address() as net.AddressInfo).port}`,
+    cut(value: boolean): void {
+      isCut = value
+      if (isCut) for (const client of clients) client.resetAndDestroy()
+    },
+    close: () => proxy.close(),
+  }
+}
+
+let folder: string
+let server: NextProcess
+let proxy: Awaited<ReturnType<typeof cuttingProxy>>
+let url: string
+const clients: SseClient[] = []
+
+/** Copies the example, within this package, so that it still finds `headwater` and Next.js. */
+async function copyExample(): Promise<string> {
+  const copy = await mkdtemp(join(example, '.tmp-'))
+  const names = (await readdir(example)).filter((name) => !name.startsWith('.'))
+  for (const name of names) await cp(join(example, name), join(copy, name), { recursive: true })
+  return copy
+}
+
+async function listen(started: NextProcess): Promise<void> {
+  server = started
+  const port = await started.port()
+  url = `http://127.0.0.1:${port}`
+  proxy = await cuttingProxy(port)
+}
+
+async function stop(): Promise<void> {
+  proxy?.cut(true)
+  proxy?.close()
+  await server?.end('SIGKILL')
+}
+
+async function follow(room: string, headers: Record<string, string> = {}): Promise<SseClient> {
+  const client = await connect(`${url}/api/rooms/${room}`, { headers })
+  clients.push(client)
+  return client.opened()
+}
+
+function post(room: string, text: string, headers: Record<string, string> = {}): Promise<Response> {
+  return fetch(`${url}/api/rooms/${room}/messages`, {
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json', ...headers },
+    body: JSON.stringify({ name: 'Test', text }),
+  })
+}
+
+/** What the page's console says that nobody expects: all but connections that were cut. */
+function complaintsOf(page: Page): string[] {
+  const complaints: string[] = []
+  page.on('pageerror', (error) => complaints.push(error.message))
+  page.on('console', (message) => {
+    const isExpected = /net::ERR_(CONNECTION|EMPTY_RESPONSE|INCOMPLETE)/.test(message.text())
+    if (/error|warning/.test(message.type()) && !isExpected) complaints.push(message.text())
+  })
+  return complaints
+}
+
+async function say(page: Page, name: string, text: string): Promise<void> {
+  await page.fill('#chat-name', name)
+  await page.fill('#chat-text', text)
+  await page.press('#chat-text', 'Enter')
+}
+
+function textsOf(page: Page): Promise<string[]> {
+  return page.locator('#chat-messages li p').allTextContents()
+}
+
+function testStatuses(): void {
+  test.each([
+    ['GET', { Accept: 'text/html' }, 406, undefined],
+    ['DELETE', {}, 405, 'GET, HEAD, POST'],
+    ['GET', { 'Last-Event-ID': 'error' }, 400, undefined],
+    ['HEAD', {}, 200, undefined],
+  ] as const)('answers %s with %j by its status %d', async (method, headers, status, allow) => {
+    const client = await connect(`${url}/api/rooms/tea`, { method, headers })
+    await client.end()
+    expect([client.status, client.headers.allow]).toEqual([status, allow])
+    expect(client.headers['content-type']).toMatch(
+      status === 200 ? 'text/event-stream' : 'text/plain',
+    )
+  })
+}
+
+function testCut(browser: Chromium): void {
+  test('shows once what was said while a page’s connection was cut', async () => {
+    const page = await browser.openPage(`${proxy.url}/rooms/cut`)
+    const complaints = complaintsOf(page)
+    await page.waitForSelector('#status[data-state=live]')
+    await post('cut', 'before')
+    await page.waitForSelector('#chat-messages li')
+    proxy.cut(true)
+    await page.waitForSelector('#status[data-state=away]')
+    await post('cut', 'meanwhile')
+    proxy.cut(false)
+    await page.waitForSelector('#status[data-state=live]')
+    await post('cut', 'after')
+    await page.waitForSelector('#chat-messages li p:text("after")')
+    expect(await textsOf(page)).toEqual(['before', 'meanwhile', 'after'])
+    expect(await page.locator('#note').count()).toBe(0)
+    expect(complaints).toEqual([])
+  })
+}
+
+beforeAll(async () => {
+  folder = await copyExample()
+})
+
+afterEach(() => {
+  for (const client of clients.splice(0)) client.destroy()
+})
+
+afterAll(async () => {
+  await rm(folder, { recursive: true, force: true })
+})
+
+describe('the Next.js example, built', () => {
+  beforeAll(async () => {
+    const build = new NextProcess('build', folder)
+    if ((await build.exitCode()) !== 0) throw new Error(`It does not build:\n${build.output}`)
+    await listen(new NextProcess('start', folder, '-p', '0', '-H', '127.0.0.1'))
+  }, 90_000)
+
+  afterAll(stop)
+
+  testStatuses()
+
+  test('takes the channel from the path, whatever the query says', async () => {
+    const client = await follow('path?id=query')
+    await post('query', 'for the other room')
+    await post('path', 'for this room')
+    await client.received(1)
+    expect(client.data).toEqual([expect.objectContaining({ text: 'for this room' })])
+  })
+
+  test('sends events at once to a client that takes compressed answers', async () => {
+    const client = await follow('compressed', { 'Accept-Encoding': 'gzip, br' })
+    await post('compressed', 'not held back')
+    await client.received(1)
+    expect(client.headers['content-encoding']).toBeUndefined()
+  })
+
+  test('publishes once what is posted twice with the same key', async () => {
+    const headers = { 'Idempotency-Key': 'one' }
+    const [first, second] = [
+      await post('keys', 'said once', headers),
+      await post('keys', 'said once', headers),
+    ]
+    await post('keys', 'the end')
+    const client = await follow('keys')
+    await client.received(2)
+    expect(await first.json()).toEqual(await second.json())
+    expect(client.data).toMatchObject([{ text: 'said once' }, { text: 'the end' }])
+  })
+
+  test('refuses what is no message, and says why', async () => {
+    const answers = await Promise.all([
+      post('refused', ''),
+      post('refused', 'x'.repeat(1001)),
+      post('refused', 'a form', { 'Content-Type': 'text/plain' }),
+      post('refused', 'a key', { 'Idempotency-Key': 'two words' }),
+      post('not_a_room', 'anything'),
+      post('refused', 'x'.repeat(9000)),
+      fetch(`${url}/api/rooms/refused/messages`),
+    ])
+    expect(answers.map(({ status }) => status)).toEqual([400, 400, 415, 400, 400, 413, 405])
+    expect(await answers[0]?.json()).toEqual({ error: 'text takes 1 to 1000 characters.' })
+    expect(answers[6]?.headers.get('allow')).toBe('POST')
+  })
+
+  describeWithChromium('in Chromium', (browser) => {
+    test('goes to the lobby, and has no page for what is no room', async () => {
+      const page = await browser.openPage(url)
+      await page.waitForSelector('#status[data-state=live]')
+      expect(new URL(page.url()).pathname).toBe('/rooms/lobby')
+      expect((await page.goto(`${url}/rooms/not_a_room`))?.status()).toBe(404)
+    })
+
+    test('lets two people chat in a room, who see each other’s text and not its markup', async () => {
+      const ann = await browser.openPage(`${url}/rooms/markup`)
+      const bob = await browser.openPage(`${url}/rooms/markup`)
+      const complaints = [complaintsOf(ann), complaintsOf(bob)]
+      for (const page of [ann, bob]) {
+        await page.reload()
+        await page.waitForSelector('#status[data-state=live]')
+      }
+      await say(ann, 'Ann', '<b>hello</b> 世界')
+      await bob.waitForSelector('#chat-messages li')
+      await say(bob, 'Bob', 'Hello, Ann')
+      await ann.waitForSelector('#chat-messages li:nth-child(2)')
+      const texts = ['<b>hello</b> 世界', 'Hello, Ann']
+      expect([await textsOf(ann), await textsOf(bob)]).toEqual([texts, texts])
+      expect(await bob.locator('#chat-messages .id').allTextContents()).toEqual([
+        expect.stringMatching(/^1-\d+$/),
+        expect.stringMatching(/^2-\d+$/),
+      ])
+      expect(complaints).toEqual([[], []])
+    })
+
+    test('shows another room without what was said in the one before', async () => {
+      await post('tea', 'about tea')
+      const page = await browser.openPage(`${url}/rooms/tea`)
+      await page.waitForSelector('#chat-messages li')
+      await page.click('.rooms a[href="/rooms/coffee"]')
+      await page.waitForSelector('#room:text("coffee")')
+      await page.waitForSelector('#status[data-state=live]')
+      await post('tea', 'more about tea')
+      await post('coffee', 'about coffee')
+      await page.waitForSelector('#chat-messages li')
+      expect(await textsOf(page)).toEqual(['about coffee'])
+    })
+
+    testCut(browser)
+
+    // Last, since it ends the server that the others use.
+    test('ends when it is told to, and after a restart its pages tell of what is lost', async () => {
+      const page = await browser.openPage(`${url}/rooms/restart`)
+      await page.waitForSelector('#status[data-state=live]')
+      await post('restart', 'lost with the server')
+      await page.waitForSelector('#chat-messages li')
+      const code = await server.end('SIGTERM')
+      await page.waitForSelector('#status[data-state=away]')
+      server = new NextProcess('start', folder, '-p', new URL(url).port, '-H', '127.0.0.1')
+      await server.port()
+      await post('restart', 'said anew')
+      await page.waitForSelector('#note:has-text("stream-reset")')
+      await page.waitForSelector('#status[data-state=live]')
+      await page.waitForSelector('#chat-messages li')
+      // What Next.js itself exits with after SIGTERM.
+      expect(code).toBe(143)
+      expect(await textsOf(page)).toEqual(['said anew'])
+    })
+  })
+})
+
+describe('the Next.js example, in development', () => {
+  beforeAll(async () => {
+    await listen(new NextProcess('dev', folder, '-p', '0', '-H', '127.0.0.1'))
+  }, 60_000)
+
+  afterAll(stop)
+
+  /** Changes the module that both API routes import, and waits until they have loaded it anew. */
+  async function reload(line: string): Promise<void> {
+    const loaded = () => server.output.split(line).length - 1
+    await appendFile(join(folder, 'lib/event-stream.ts'), `\nconsole.log('${line}')\n`)
+    await until(async () => {
+      await post('probe', line)
+      await (await connect(`${url}/api/rooms/probe`, { method: 'HEAD' })).end()
+      return loaded() >= 2
+    }, 30_000)
+  }
+
+  test('goes on with the streams that were open when modules were reloaded', async () => {
+    const client = await follow('reload')
+    await post('reload', 'before')
+    await client.received(1)
+    for (const n of [1, 2]) {
+      await reload(`Loaded anew: ${n}.`)
+      await post('reload', `after ${n}`)
+      await client.received(1 + n)
+    }
+    const later = await follow('reload')
+    await later.received(3)
+    const texts = [{ text: 'before' }, { text: 'after 1' }, { text: 'after 2' }]
+    expect([client.ended, client.data, later.data]).toMatchObject([false, texts, texts])
+  })
+
+  testStatuses()
+
+  describeWithChromium('in Chromium', (browser) => {
+    test('has one connection and shows each message once, although React mounts twice', async () => {
+      const page = await browser.openPage(`${proxy.url}/rooms/strict`)
+      const complaints = complaintsOf(page)
+      await page.addInitScript(recordSources)
+      await page.reload()
+      // React mounts twice what comes after the page that the server has rendered.
+      await page.click('.rooms a[href="/rooms/tea"]')
+      await page.waitForSelector('#room:text("tea")')
+      await page.waitForSelector('#status[data-state=live]')
+      await say(page, 'Ann', 'said once')
+      await page.waitForSelector('#chat-messages li')
+      await reload('Loaded anew, with an open page.')
+      await post('tea', 'after the reload')
+      await page.waitForSelector('#chat-messages li:nth-child(2)')
+      expect(await textsOf(page)).toEqual(['said once', 'after the reload'])
+      expect(await page.evaluate('sources.map(({ readyState }) => readyState)')).toEqual([2, 2, 1])
+      expect(complaints).toEqual([])
+    })
+
+    testCut(browser)
+  })
+})
