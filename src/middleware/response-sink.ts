@@ -2,6 +2,7 @@ import { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Frame, Sink, Transport } from '../hub/sink.js'
 import { directSocket, isWrapped } from './direct-socket.js'
+import { SlicedWriter } from './sliced-writer.js'
 
 /** Hears what becomes of a response. */
 interface SinkOwner {
@@ -27,6 +28,8 @@ export class ResponseSink implements Sink {
   readonly #wrapped: boolean
   /** Once the head has gone out, and where nothing stands in between. */
   #socket: StreamingSocket | undefined
+  /** Over HTTP/2. */
+  readonly #slices: SlicedWriter | undefined
   #opened = false
   #owner: SinkOwner | undefined
   #written = 0
@@ -37,6 +40,7 @@ export class ResponseSink implements Sink {
   constructor(res: ServerResponse) {
     this.#res = res
     this.#wrapped = isWrapped(res)
+    if (!(res instanceof ServerResponse)) this.#slices = new SlicedWriter(res, () => this.drained())
     this.#res[sinkOf] = this
     this.#res.on('drain', onDrain).on('close', onClose).on('error', onError)
   }
@@ -67,17 +71,20 @@ export class ResponseSink implements Sink {
   }
 
   get queuedBytes(): number {
+    if (this.#slices !== undefined) return this.#slices.waitingBytes
     return this.#wrapped
       ? Math.max(this.#waiting, this.#res.writableLength)
       : this.#res.writableLength
   }
 
   get progress(): number {
+    if (this.#slices !== undefined) return this.#written - this.#slices.waitingBytes
     return this.#written - this.#res.writableLength - systemQueue(this.#res.socket)
   }
 
   end({ bytes }: Frame): void {
     const { socket } = this.#res
+    this.#slices?.flush()
     this.#res.end(bytes, () => {
       // An HTTP/1 connection that waits for its next request would hold up server.close().
       if (this.#res instanceof ServerResponse) socket?.end()
@@ -89,6 +96,8 @@ export class ResponseSink implements Sink {
   }
 
   drained(): void {
+    // The stream is empty after each slice.
+    if (this.#slices !== undefined && this.#slices.waitingBytes > 0) return
     this.#full = false
     this.#waiting = 0
     this.#owner?.drained()
@@ -117,6 +126,7 @@ export class ResponseSink implements Sink {
 
   #send(bytes: Buffer): boolean {
     try {
+      if (this.#slices !== undefined) return this.#slices.write(bytes)
       const drained = this.#res.write(bytes)
       this.#res.flush?.()
       return drained

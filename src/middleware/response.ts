@@ -46,7 +46,9 @@ export function checkHead({ headersSent }: ServerResponse): void {
 
 /** Whether nobody waits for this response any more. */
 export function isGone(res: ServerResponse): boolean {
-  return res.destroyed || res.writableEnded
+  // A response over HTTP/2 does not tell, its stream does.
+  const { stream } = res as { stream?: { readonly destroyed?: boolean } }
+  return res.destroyed || res.writableEnded || stream?.destroyed === true
 }
 
 /**

@@ -1,0 +1,58 @@
+import type { ServerResponse } from 'node:http'
+import type { AddressInfo, Server } from 'node:net'
+import type { EventStream, RouteOptions } from '../../src/index.js'
+import type { ClientOptions, SseClient } from '../support/sse-client.js'
+
+/** The routes that every transport serves, under their names. */
+export interface Routes {
+  readonly events: RouteOptions
+  readonly forbidden: RouteOptions
+  readonly failing: RouteOptions
+}
+
+export type RouteName = keyof Routes
+
+/** All clients listen to `room-7`, and each transport takes the 7 from the request. */
+export const room = '7'
+
+export interface Served {
+  /** Sends a request to a route, as clients of this transport do, and resolves with its head. */
+  request(route: RouteName, options?: ClientOptions): Promise<SseClient>
+  /** Stops listening and cuts every connection. */
+  close(): Promise<void>
+}
+
+/** A way to get requests to an event stream: one row of the table. */
+export interface Transport {
+  readonly name: string
+  /**
+   * Serves the routes to every method, behind something that sets {@link earlierHeader}, which an
+   * application would do for all of its routes.
+   */
+  serve(eventStream: EventStream, routes: Routes): Promise<Served>
+}
+
+export const earlierHeader = ['Access-Control-Allow-Origin', 'https://app.example'] as const
+
+/** Middleware of Express and Connect. */
+export function setEarlierHeader(_req: unknown, res: ServerResponse, next: () => void): void {
+  res.setHeader(...earlierHeader)
+  next()
+}
+
+/** Reads `/events/7`, for transports that have no router. */
+export function readPath(path = ''): { readonly route: RouteName; readonly room: string } {
+  const [, route = '', room = ''] = path.split('/')
+  return { route: route as RouteName, room }
+}
+
+/** Pairs of a name and options. */
+export function entriesOf(routes: Routes): [RouteName, RouteOptions][] {
+  return Object.entries(routes) as [RouteName, RouteOptions][]
+}
+
+/** Listens at a free port. */
+export async function listen(server: Server): Promise<number> {
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  return (server.address() as AddressInfo).port
+}
