@@ -1,5 +1,5 @@
 import { randomFillSync } from 'node:crypto'
-import { type EntryId, formatEntryId } from '../core/entry-id.js'
+import { type EntryId, formatEntryId, seqOf } from '../core/entry-id.js'
 import { EventStreamError, quote } from '../core/errors.js'
 import { checkNames, checkWhole } from '../core/options.js'
 import type {
@@ -33,13 +33,14 @@ export interface MemoryEventLogOptions {
    */
   readonly maxAgeMs?: number | undefined
   /**
-   * Channels held at once. Past this the one that was not used for longest is forgotten: first those
-   * without entries, never one that is followed.
+   * Channels held at once. Past this, those that were not used for longest are forgotten, a tenth of
+   * them at a time: first those without entries, never one that is followed.
    * @defaultValue 10_000
    */
   readonly maxChannels?: number | undefined
   /**
-   * Payload kept in all channels together, in the unit of `maxBytes`.
+   * Payload kept in all channels together, in the unit of `maxBytes`. Past this a tenth is dropped,
+   * from the channels that were not used for longest.
    * @defaultValue 268_435_456
    */
   readonly maxTotalBytes?: number | undefined
@@ -55,10 +56,7 @@ export function memoryEventLog(options: MemoryEventLogOptions = {}): EventLog {
 }
 
 class MemoryEventLog implements EventLog {
-  /** In order of use: the first was not used for longest. */
   readonly #channels = new Map<string, MemoryChannel>()
-  /** The channels of `#channels` that never had an entry, in order of use. */
-  readonly #empty = new Map<string, MemoryChannel>()
   readonly #maxEvents: number
   readonly #maxBytes: number
   readonly #maxAgeMs: number
@@ -98,7 +96,6 @@ class MemoryEventLog implements EventLog {
     const before = channel.bytes
     const { appended, added } = channel.append(entries, randomNonce, now)
     if (added.length > 0) {
-      this.#empty.delete(name)
       channel.trim(this.#maxEvents, this.#maxBytes, now - this.#maxAgeMs)
       this.#totalBytes += channel.bytes - before
       if (this.#totalBytes > this.#maxTotalBytes) this.#shrink()
@@ -137,7 +134,6 @@ class MemoryEventLog implements EventLog {
     clearInterval(this.#sweeper)
     for (const channel of this.#channels.values()) channel.listeners.clear()
     this.#channels.clear()
-    this.#empty.clear()
     this.#totalBytes = 0
   }
 
@@ -153,31 +149,36 @@ class MemoryEventLog implements EventLog {
     if (channel === undefined) {
       channel = new MemoryChannel(formatEntryId(0, randomNonce()))
       this.#sweeper ??= setInterval(() => this.#sweep(), sweepMs(this.#maxAgeMs)).unref()
-      this.#empty.set(name, channel)
-      this.#channels.set(name, channel)
-      if (this.#channels.size > this.#maxChannels) this.#forgetOne(channel)
-    } else {
-      this.#channels.delete(name)
+      if (this.#channels.size >= this.#maxChannels) this.#forgetSome()
       this.#channels.set(name, channel)
     }
     channel.usedAt = performance.now()
     return channel
   }
 
-  #forgetOne(except: MemoryChannel): void {
-    for (const channels of [this.#empty, this.#channels]) {
-      for (const [name, channel] of channels) {
-        if (channel === except || channel.listeners.size > 0) continue
-        this.#forget(name, channel)
-        return
-      }
+  /**
+   * Makes room for a channel. Channels are looked through and sorted only here, many at a time: to
+   * keep them in order of use would cost every append, and the more the more channels there are.
+   */
+  #forgetSome(): void {
+    const unfollowed = this.#inOrderOfUse().filter(([, { listeners }]) => listeners.size === 0)
+    const isEmpty = ([, { head }]: readonly [string, MemoryChannel]) => seqOf(head) === 0
+    const first = [...unfollowed.filter(isEmpty), ...unfollowed.filter((entry) => !isEmpty(entry))]
+    const goal = this.#maxChannels - 1 - Math.floor(this.#maxChannels / 10)
+    for (const [name, channel] of first) {
+      if (this.#channels.size <= goal) return
+      this.#forget(name, channel)
     }
+  }
+
+  /** The first was not used for longest. */
+  #inOrderOfUse(): [string, MemoryChannel][] {
+    return [...this.#channels].sort(([, a], [, b]) => a.usedAt - b.usedAt)
   }
 
   #forget(name: string, channel: MemoryChannel): void {
     this.#totalBytes -= channel.bytes
     this.#channels.delete(name)
-    this.#empty.delete(name)
   }
 
   #trimByAge(channel: MemoryChannel): void {
@@ -186,12 +187,13 @@ class MemoryEventLog implements EventLog {
     this.#totalBytes += channel.bytes - before
   }
 
-  /** Drops entries of the channels that were not used for longest, until all fits. */
+  /** Drops a tenth of all that is kept. */
   #shrink(): void {
-    for (const channel of this.#channels.values()) {
-      if (this.#totalBytes <= this.#maxTotalBytes) return
+    const goal = Math.floor(this.#maxTotalBytes * 0.9)
+    for (const [, channel] of this.#inOrderOfUse()) {
+      const excess = this.#totalBytes - goal
+      if (excess <= 0) return
       const before = channel.bytes
-      const excess = this.#totalBytes - this.#maxTotalBytes
       channel.trim(this.#maxEvents, Math.max(0, channel.bytes - excess), 0)
       this.#totalBytes += channel.bytes - before
     }
