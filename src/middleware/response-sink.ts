@@ -28,7 +28,7 @@ export class ResponseSink implements Sink {
   readonly #wrapped: boolean
   /** Once the head has gone out, and where nothing stands in between. */
   #socket: StreamingSocket | undefined
-  /** Over HTTP/2. */
+  /** Over HTTP/2, where nothing stands in between. */
   readonly #slices: SlicedWriter | undefined
   #opened = false
   #owner: SinkOwner | undefined
@@ -40,7 +40,10 @@ export class ResponseSink implements Sink {
   constructor(res: ServerResponse) {
     this.#res = res
     this.#wrapped = isWrapped(res)
-    if (!(res instanceof ServerResponse)) this.#slices = new SlicedWriter(res, () => this.drained())
+    // What wraps `write` may not call back.
+    if (!(res instanceof ServerResponse) && !this.#wrapped) {
+      this.#slices = new SlicedWriter(res, () => this.drained())
+    }
     this.#res[sinkOf] = this
     this.#res.on('drain', onDrain).on('close', onClose).on('error', onError)
   }

@@ -39,7 +39,11 @@ export class SlicedWriter {
 
   /** Hands over what waits, since nothing follows. */
   flush(): void {
-    for (const slice of this.#slices.splice(0)) this.#res.write(slice)
+    for (const slice of this.#slices.splice(0)) {
+      this.#res.write(slice, () => {
+        this.#waitingBytes -= slice.length
+      })
+    }
   }
 
   #writeNext(): void {

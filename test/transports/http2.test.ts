@@ -1,6 +1,14 @@
 import { EventEmitter, once } from 'node:events'
-import { type ClientHttp2Session, connect, constants, createServer } from 'node:http2'
+import {
+  type ClientHttp2Session,
+  type ClientHttp2Stream,
+  connect,
+  constants,
+  createServer,
+} from 'node:http2'
+import { createGunzip } from 'node:zlib'
 import { afterEach, describe, expect, test } from '@jest/globals'
+import compression from 'compression'
 import {
   EventStream,
   type EventStreamOptions,
@@ -48,6 +56,18 @@ function gate() {
     await opened
   }
   return { pass, called, open: () => reached.emit('open') }
+}
+
+function gunzipped(stream: ClientHttp2Stream) {
+  let text = ''
+  stream.on('error', () => undefined)
+  const plain = stream.pipe(createGunzip()).setEncoding('utf8')
+  plain
+    .on('error', () => undefined)
+    .on('data', (part: string) => {
+      text += part
+    })
+  return { stream, text: () => text }
 }
 
 describe('over HTTP/2', () => {
@@ -197,6 +217,32 @@ describe('over HTTP/2', () => {
     expect(taken).toBeGreaterThan(length)
     expect(performance.now() - startedAt).toBeGreaterThan(2 * stallTimeoutMs)
   }, 70_000)
+
+  test('events arrive at once where they are compressed', async () => {
+    const eventStream = new EventStream()
+    const handler = eventStream('a')
+    const compress = compression({ threshold: 0, filter: () => true })
+    const server = createServer((req, res) => {
+      res.setHeader('Cache-Control', 'no-cache')
+      // Neither knows the types of HTTP/2, nor needs to.
+      compress(req as never, res as never, () => void handler(req as never, res as never))
+    })
+    const { authority, close } = await startHttp2(server)
+    const session = connect(`http://${authority}`)
+    closers.push(
+      () => session.destroy(),
+      close,
+      () => eventStream.close({ graceMs: 0 }),
+    )
+    const headers = { 'accept-encoding': 'gzip' }
+    const { stream, text } = gunzipped(session.request({ ':path': '/', ...headers }))
+    await until(() => text().includes('stream-open'), 3000)
+    for (const n of [1, 2, 3]) {
+      await eventStream.publishEvent('a', { data: n })
+      await until(() => text().includes(`data: ${n}\n`), 3000)
+    }
+    expect(stream.closed).toBe(false)
+  })
 
   test('close tells clients when to come back, and takes no session from others', async () => {
     const { eventStream, openSession } = await setUp()
