@@ -1,0 +1,142 @@
+// Starts servers and load clients, each in a process and, where possible, on a CPU of its own.
+
+import { fork, spawn, spawnSync } from 'node:child_process'
+import { mkdirSync, readdirSync, readFileSync } from 'node:fs'
+import { createInterface } from 'node:readline'
+import { setTimeout as delay } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { countInstructions } from './instructions.mjs'
+
+const here = (path) => fileURLToPath(new URL(path, import.meta.url))
+
+/** The CPUs that this process may use. */
+function allowedCpus() {
+  try {
+    const [, list] = /^Cpus_allowed_list:\s*(.+)$/m.exec(readFileSync('/proc/self/status', 'utf8'))
+    return list.split(',').flatMap((range) => {
+      const [first, last = first] = range.split('-').map(Number)
+      return Array.from({ length: last - first + 1 }, (_, i) => first + i)
+    })
+  } catch {
+    return []
+  }
+}
+
+const cpus = allowedCpus()
+const canPin = cpus.length > 1 && spawnSync('taskset', ['-V'], { stdio: 'ignore' }).status === 0
+/** Undefined where processes cannot be pinned. */
+export const serverCpu = canPin ? cpus.at(-1) : undefined
+export const clientCpu = canPin ? cpus.at(-2) : undefined
+
+function pin(pid, cpu) {
+  if (cpu !== undefined) spawnSync('taskset', ['-acp', `${cpu}`, `${pid}`], { stdio: 'ignore' })
+}
+
+const running = new Set()
+process.on('exit', () => {
+  // Not SIGKILL: a server may have a process of its own to end.
+  for (const child of running) child.kill('SIGTERM')
+})
+process.once('SIGINT', () => process.exit(130))
+process.once('SIGTERM', () => process.exit(143))
+
+/** Ends this process when one of its own ends unasked: the figures would mean nothing. */
+function watch(child, name) {
+  running.add(child)
+  child.on('exit', (code, signal) => {
+    if (!running.delete(child)) return
+    console.error(`${name} ended by itself (${code ?? signal}).`)
+    process.exit(1)
+  })
+}
+
+function end(child) {
+  if (!running.delete(child)) return
+  const gone = new Promise((resolve) => child.once('exit', resolve))
+  child.kill('SIGTERM')
+  return gone
+}
+
+/** Starts one of `servers/`, by name. */
+export async function startServer(name) {
+  const child = fork(here('server-main.mjs'), [name], {
+    execArgv: ['--expose-gc'],
+    env: { ...process.env, NODE_ENV: 'production', ...(canPin && { CLIENT_CPU: `${clientCpu}` }) },
+    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+  })
+  watch(child, name)
+  pin(child.pid, serverCpu)
+  const answers = new Map()
+  let lastId = 0
+  const { port, pid } = await new Promise((resolve) => {
+    child.on('message', (message) => {
+      if (message.port !== undefined) resolve(message)
+      answers.get(message.id)?.(message.result)
+      answers.delete(message.id)
+    })
+  })
+  /** Calls a function of `server-main.mjs` and does not wait for it. */
+  const tell = (call, options) => child.send({ call, options })
+  const ask = (call, options) => {
+    lastId += 1
+    child.send({ id: lastId, call, options })
+    return new Promise((resolve) => answers.set(lastId, resolve))
+  }
+  return {
+    port,
+    tell,
+    ask,
+    cpuUs: async () => schedulerCpuUs(pid) ?? ask('cpuUs'),
+    countInstructions: () => countInstructions(pid),
+    stop: () => end(child),
+  }
+}
+
+/** CPU time of all threads: the scheduler counts nanoseconds, where Linux has it. */
+function schedulerCpuUs(pid) {
+  try {
+    const threads = readdirSync(`/proc/${pid}/task`)
+    const read = (thread) => readFileSync(`/proc/${pid}/task/${thread}/schedstat`, 'utf8')
+    return threads.reduce((sum, thread) => sum + Number(read(thread).split(' ')[0]), 0) / 1000
+  } catch {
+    return undefined
+  }
+}
+
+/** Builds the load client; undefined without a C compiler or epoll. */
+function buildClient() {
+  const binary = here('../.build/load-client')
+  mkdirSync(here('../.build'), { recursive: true })
+  const args = ['-O2', '-o', binary, here('load-client.c')]
+  return spawnSync('cc', args, { stdio: 'ignore' }).status === 0 ? binary : undefined
+}
+
+const binary = process.env.NODE_CLIENT === '1' ? undefined : buildClient()
+export const clientName = binary === undefined ? 'Node' : 'C, epoll'
+
+/** Opens connections, and resolves when all are streams. Connection i listens to i % channels. */
+export async function startClient({ port, connections, channels = 1 }) {
+  const numbers = [port, connections, channels].map(String)
+  const [command, ...args] =
+    binary === undefined ? [process.execPath, here('load-client.mjs')] : [binary]
+  const child = spawn(command, [...args, ...numbers], { stdio: ['pipe', 'pipe', 'inherit'] })
+  watch(child, 'The load client')
+  pin(child.pid, clientCpu)
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
+  const answer = async () => JSON.parse((await lines.next()).value)
+  const ask = (text) => {
+    child.stdin.write(`${text}\n`)
+    return answer()
+  }
+  await answer()
+  // Some servers subscribe a moment after they have sent the head.
+  await delay(200)
+  return {
+    stats: () => ask('stats'),
+    /** Waits for that many events since the start, `ms` at most. */
+    until: (events, ms) => ask(`until ${events} ${ms}`),
+    reset: () => ask('reset'),
+    stall: (connection) => ask(`stall ${connection}`),
+    stop: () => end(child),
+  }
+}
