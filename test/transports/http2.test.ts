@@ -194,13 +194,13 @@ describe('over HTTP/2', () => {
   })
 
   test('a client that takes little by little is not closed, though one event takes longer than a stall', async () => {
-    const stallTimeoutMs = 600
+    const stallTimeoutMs = 1500
     const { eventStream, openSession } = await setUp({
       log: memoryEventLog({ maxBytes: 100_000_000 }),
       maxEventBytes: 10_000_000,
       stallTimeoutMs,
     })
-    const length = 2_000_000
+    const length = 4_000_000
     const stream = openSession().request({ ':path': '/events/7' })
     await once(stream, 'response')
     const startedAt = performance.now()
