@@ -45,6 +45,7 @@ export class Connection implements LiveReader {
   #full = false
   #onDrained: (() => void) | undefined
   #abort: AbortController | undefined
+
   /** @param onClosed - Called once when the stream has ended, whoever ended it. */
   constructor(
     host: ConnectionHost,

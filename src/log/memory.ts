@@ -161,7 +161,9 @@ class MemoryEventLog implements EventLog {
    * keep them in order of use would cost every append, and the more the more channels there are.
    */
   #forgetSome(): void {
-    const unfollowed = this.#inOrderOfUse().filter(([, { listeners }]) => listeners.size === 0)
+    const unfollowed = inOrderOfUse(
+      [...this.#channels].filter(([, { listeners }]) => listeners.size === 0),
+    )
     const isEmpty = ([, { head }]: readonly [string, MemoryChannel]) => seqOf(head) === 0
     const first = [...unfollowed.filter(isEmpty), ...unfollowed.filter((entry) => !isEmpty(entry))]
     const goal = this.#maxChannels - 1 - Math.floor(this.#maxChannels / 10)
@@ -169,11 +171,6 @@ class MemoryEventLog implements EventLog {
       if (this.#channels.size <= goal) return
       this.#forget(name, channel)
     }
-  }
-
-  /** The first was not used for longest. */
-  #inOrderOfUse(): [string, MemoryChannel][] {
-    return [...this.#channels].sort(([, a], [, b]) => a.usedAt - b.usedAt)
   }
 
   #forget(name: string, channel: MemoryChannel): void {
@@ -190,7 +187,7 @@ class MemoryEventLog implements EventLog {
   /** Drops a tenth of all that is kept. */
   #shrink(): void {
     const goal = Math.floor(this.#maxTotalBytes * 0.9)
-    for (const [, channel] of this.#inOrderOfUse()) {
+    for (const [, channel] of inOrderOfUse([...this.#channels])) {
       const excess = this.#totalBytes - goal
       if (excess <= 0) return
       const before = channel.bytes
@@ -209,6 +206,11 @@ class MemoryEventLog implements EventLog {
     clearInterval(this.#sweeper)
     this.#sweeper = undefined
   }
+}
+
+/** The first was not used for longest. */
+function inOrderOfUse(channels: [string, MemoryChannel][]): [string, MemoryChannel][] {
+  return channels.sort(([, a], [, b]) => a.usedAt - b.usedAt)
 }
 
 /** Often enough that nothing outlives its age by more than a quarter, or half a minute. */

@@ -3,29 +3,11 @@ import { memoryEventLog } from '../../src/index.js'
 import { setUp } from '../support/app.js'
 import { countTimers } from '../support/count-timers.js'
 import { until } from '../support/until.js'
-import { wrapLog } from '../support/wrap-log.js'
-
-/** A memory log that counts who follows. */
-function countingLog() {
-  const inner = memoryEventLog()
-  const counts = { followers: 0, follows: 0 }
-  const log = wrapLog(inner, {
-    follow: async (...args) => {
-      const unfollow = await inner.follow(...args)
-      counts.followers += 1
-      counts.follows += 1
-      return () => {
-        counts.followers -= 1
-        unfollow()
-      }
-    },
-  })
-  return { log, counts }
-}
+import { countFollowers } from '../support/wrap-log.js'
 
 describe('after the last client has gone', () => {
   test('1000 connects and disconnects leave no listener, timer or subscription', async () => {
-    const { log, counts } = countingLog()
+    const { log, counts } = countFollowers(memoryEventLog())
     const { eventStream, app, serve } = setUp({ log, maxChannelsPerConnection: 3 })
     app.get('/events/:id', eventStream('shared', 'room-{id}'))
     const request = await serve()
@@ -78,7 +60,7 @@ describe('after the last client has gone', () => {
   })
 
   test('one that leaves while its channels are looked up leaves nothing either', async () => {
-    const { log, counts } = countingLog()
+    const { log, counts } = countFollowers(memoryEventLog())
     const { eventStream, app, serve } = setUp({ log })
     let ask: () => void = () => undefined
     const asked = new Promise<void>((resolve) => {

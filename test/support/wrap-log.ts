@@ -12,3 +12,29 @@ export function wrapLog(inner: EventLog, own: Partial<EventLog>): EventLog {
     ...own,
   }
 }
+
+/** Channels of a log that are followed now, and how often any was. */
+export interface FollowCounts {
+  followers: number
+  follows: number
+}
+
+/** A log that counts who follows. */
+export function countFollowers(inner: EventLog): {
+  readonly log: EventLog
+  readonly counts: FollowCounts
+} {
+  const counts: FollowCounts = { followers: 0, follows: 0 }
+  const log = wrapLog(inner, {
+    follow: async (...args) => {
+      const unfollow = await inner.follow(...args)
+      counts.followers += 1
+      counts.follows += 1
+      return () => {
+        counts.followers -= 1
+        unfollow()
+      }
+    },
+  })
+  return { log, counts }
+}

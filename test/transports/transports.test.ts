@@ -2,7 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, describe, expect, test } from '@jest/globals'
 import { EventStream, memoryEventLog } from '../../src/index.js'
-import { wrapLog } from '../support/wrap-log.js'
+import { countFollowers } from '../support/wrap-log.js'
 import { behaviours, maxQueueBytes, routes, type Scene } from './behaviours.js'
 import {
   afterHeadTransport,
@@ -43,18 +43,7 @@ const closers: (() => Promise<void>)[] = []
 
 async function setScene(transport: Transport): Promise<Scene> {
   const inner = memoryEventLog({ maxEvents: 10_000, maxBytes: 100_000_000 })
-  const counts = { followers: 0, follows: 0 }
-  const log = wrapLog(inner, {
-    follow: async (...args) => {
-      const unfollow = await inner.follow(...args)
-      counts.followers += 1
-      counts.follows += 1
-      return () => {
-        counts.followers -= 1
-        unfollow()
-      }
-    },
-  })
+  const { log, counts } = countFollowers(inner)
   const eventStream = new EventStream({ log, maxQueueBytes })
   const served = await transport.serve(eventStream, routes)
   closers.push(async () => {
