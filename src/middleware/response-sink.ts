@@ -31,6 +31,8 @@ export class ResponseSink implements Sink {
   /** Over HTTP/2, where nothing stands in between. */
   readonly #slices: SlicedWriter | undefined
   #opened = false
+  /** What 'drain' is awaited of. */
+  #drains: StreamingResponse | StreamingSocket | undefined
   #owner: SinkOwner | undefined
   #written = 0
   /** Bytes written since `res` was last empty; counted from when it is full. */
@@ -45,7 +47,7 @@ export class ResponseSink implements Sink {
       this.#slices = new SlicedWriter(res, () => this.drained())
     }
     this.#res[sinkOf] = this
-    this.#res.on('drain', onDrain).on('close', onClose).on('error', onError)
+    this.#res.on('close', onClose).on('error', onError)
   }
 
   /** From here on `owner` hears of the response. */
@@ -63,14 +65,10 @@ export class ResponseSink implements Sink {
       if (this.#res.writableEnded) return false
       const { chunk } = frame
       this.#written += chunk.length
-      return this.#socket.write(chunk)
+      return this.#socket.write(chunk) || this.#awaitDrain(this.#socket)
     }
-    const drained = this.#writeResponse(frame.bytes)
-    if (!this.#opened) {
-      this.#opened = true
-      this.#goDirect()
-    }
-    return drained
+    if (!this.#opened) return this.#open(frame)
+    return this.#writeResponse(frame.bytes) || this.#awaitDrain(this.#res)
   }
 
   get queuedBytes(): number {
@@ -101,17 +99,16 @@ export class ResponseSink implements Sink {
   drained(): void {
     // The stream is empty after each slice.
     if (this.#slices !== undefined && this.#slices.waitingBytes > 0) return
+    this.#ignoreDrain()
     this.#full = false
     this.#waiting = 0
     this.#owner?.drained()
   }
 
   closed(): void {
-    if (this.#socket !== undefined) {
-      // It may live on, for the next request.
-      this.#socket.off('drain', onDrain)
-      this.#socket[sinkOf] = undefined
-    }
+    this.#ignoreDrain()
+    // It may live on, for the next request.
+    if (this.#socket !== undefined) this.#socket[sinkOf] = undefined
     this.#owner?.closed()
   }
 
@@ -140,11 +137,35 @@ export class ResponseSink implements Sink {
     }
   }
 
-  #goDirect(): void {
+  /** The head goes out with the first frame, in one write. */
+  #open(frame: Frame): boolean {
+    this.#opened = true
+    const { socket } = this.#res
+    const isPlain = this.#res instanceof ServerResponse && !this.#wrapped && socket !== null
+    if (!isPlain) return this.#writeResponse(frame.bytes) || this.#awaitDrain(this.#res)
+    socket.cork()
+    // By itself it is sent as the string that it is kept as; before a body Node would send a copy,
+    // and keep it in the dozens of pieces that it was put together from.
+    this.#res.flushHeaders()
     this.#socket = directSocket(this.#res)
-    if (this.#socket === undefined) return
-    this.#socket[sinkOf] = this
-    this.#socket.on('drain', onDrain)
+    if (this.#socket !== undefined) this.#socket[sinkOf] = this
+    const drained = this.write(frame)
+    socket.uncork()
+    return drained
+  }
+
+  /** Listens only while there is something to wait for: most clients never let anything wait. */
+  #awaitDrain(drains: StreamingResponse | StreamingSocket): false {
+    if (this.#drains === undefined) {
+      this.#drains = drains
+      drains.on('drain', onDrain)
+    }
+    return false
+  }
+
+  #ignoreDrain(): void {
+    this.#drains?.off('drain', onDrain)
+    this.#drains = undefined
   }
 }
 
