@@ -1,4 +1,3 @@
-import type { ServerResponse } from 'node:http'
 import { Callable } from './callable.js'
 import { controlEvents, type NewEvent } from './core/event.js'
 import { checkWhole } from './core/options.js'
@@ -14,7 +13,7 @@ import {
   type OpenStream,
   type RouteOptions,
 } from './middleware/endpoint.js'
-import type { RequestLike } from './middleware/request.js'
+import type { RequestLike, ResponseLike } from './middleware/request.js'
 import { type EventStreamOptions, type ResolvedOptions, resolveOptions } from './options.js'
 import { ChannelPublisher } from './publishers/channel-publisher.js'
 import type { ChannelWritable, ChannelWritableOptions } from './publishers/channel-writable.js'
@@ -95,7 +94,7 @@ export class EventStream extends Callable {
    */
   async run<Req extends RequestLike>(
     req: Req,
-    res: ServerResponse,
+    res: ResponseLike,
     channels: string | readonly string[],
     options: RouteOptions<Req> = {},
   ): Promise<OpenStream | undefined> {

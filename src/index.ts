@@ -25,9 +25,10 @@ export type {
   StoredEvent,
 } from './log/event-log.js'
 export { type MemoryEventLogOptions, memoryEventLog } from './log/memory.js'
+export type { ConnectionKey } from './middleware/admission.js'
 export type { ChannelSource, ChannelsBuilder } from './middleware/channel-source.js'
 export type { EventStreamHandler, OpenStream, RouteOptions } from './middleware/endpoint.js'
-export type { RequestLike } from './middleware/request.js'
+export type { RequestLike, ResponseLike } from './middleware/request.js'
 export type { EventStreamOptions, GripSpec } from './options.js'
 export type { ChannelPublisher } from './publishers/channel-publisher.js'
 export type { ChannelWritable, ChannelWritableOptions } from './publishers/channel-writable.js'

@@ -1,8 +1,8 @@
-import type { IncomingMessage } from 'node:http'
 import { EventStreamError, quote } from './core/errors.js'
 import { checkChoice, checkFunction, checkNames, checkWhole } from './core/options.js'
 import type { EventLog } from './log/event-log.js'
 import { memoryEventLog } from './log/memory.js'
+import type { ConnectionKey } from './middleware/admission.js'
 
 /**
  * A GRIP proxy's configuration. This version serves clients directly, which works through such a
@@ -55,7 +55,7 @@ export interface EventStreamOptions {
    */
   readonly maxConnections?: number | undefined
   /** Who a request belongs to, such as its user or address, for `maxConnectionsPerKey`. */
-  readonly connectionKey?: ((req: IncomingMessage) => string | undefined) | undefined
+  readonly connectionKey?: ConnectionKey | undefined
   /**
    * Connections of one key. A client above it is sent away and comes back later.
    * @defaultValue 20

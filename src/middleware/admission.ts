@@ -1,9 +1,15 @@
-import type { IncomingMessage } from 'node:http'
+import type { RequestLike } from './request.js'
+
+/**
+ * Who a request belongs to. Declared as a method, so that a function of the application's own kind
+ * of request will do.
+ */
+export type ConnectionKey = { of(req: RequestLike): string | undefined }['of']
 
 export interface AdmissionOptions {
   readonly maxConnections: number
   readonly maxConnectionsPerKey: number
-  readonly connectionKey?: ((req: IncomingMessage) => string | undefined) | undefined
+  readonly connectionKey?: ConnectionKey | undefined
 }
 
 /** Counts connections, in total and per key, from before they open until they are gone. */
@@ -17,7 +23,7 @@ export class Admission {
   }
 
   /** @returns What gives the place back, once; undefined when there is none. */
-  enter(req: IncomingMessage): (() => void) | undefined {
+  enter(req: RequestLike): (() => void) | undefined {
     const { maxConnections, maxConnectionsPerKey, connectionKey } = this.#options
     if (this.#total >= maxConnections) return undefined
     const key = connectionKey?.(req)

@@ -7,7 +7,13 @@ import type { Transport } from '../hub/sink.js'
 import type { StartFrom } from '../hub/start.js'
 import type { Admission } from './admission.js'
 import type { ChannelResolver } from './channel-source.js'
-import { checkAccept, checkMethod, type RequestLike, readCursor } from './request.js'
+import {
+  checkAccept,
+  checkMethod,
+  type RequestLike,
+  type ResponseLike,
+  readCursor,
+} from './request.js'
 import { answerHead, checkHead, isGone, refuse, sendAway, setHead } from './response.js'
 import { ResponseSink } from './response-sink.js'
 
@@ -52,14 +58,14 @@ export interface RouteOptions<Req = RequestLike> {
 }
 
 /**
- * A handler for Express, Connect, Next.js pages and plain `node:http`.
+ * A handler for Express, Connect, Next.js pages, plain `node:http` and `node:http2`.
  *
  * @returns Resolves when the stream is open, or the request is answered. Errors before the head go
  *   to `next`; without `next` they are answered here with their status, and reject the promise.
  */
 export type EventStreamHandler<Req = RequestLike> = (
   req: Req,
-  res: ServerResponse,
+  res: ResponseLike,
   next?: (error?: unknown) => void,
 ) => Promise<void>
 
@@ -113,7 +119,7 @@ export class Endpoint<Req extends RequestLike> {
     return answered
   }
 
-  async #handle(req: Req, res: ServerResponse, next?: (error?: unknown) => void): Promise<void> {
+  async #handle(req: Req, res: ResponseLike, next?: (error?: unknown) => void): Promise<void> {
     try {
       await this.serve(req, res)
     } catch (error) {
@@ -121,7 +127,7 @@ export class Endpoint<Req extends RequestLike> {
         next(error)
         return
       }
-      refuse(res, error)
+      refuse(res as ServerResponse, error)
       throw error
     }
   }
@@ -130,7 +136,12 @@ export class Endpoint<Req extends RequestLike> {
    * @returns The open stream; undefined when the request is answered otherwise: HEAD, a client that
    *   is sent away for now, a client that has gone.
    */
-  async serve(req: Req, res: ServerResponse): Promise<OpenStream | undefined> {
+  serve(req: Req, res: ResponseLike): Promise<OpenStream | undefined> {
+    // Of the methods that are used here, HTTP/2's has the same.
+    return this.#serve(req, res as ServerResponse)
+  }
+
+  async #serve(req: Req, res: ServerResponse): Promise<OpenStream | undefined> {
     checkHead(res)
     checkMethod(req)
     checkAccept(req)

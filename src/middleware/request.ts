@@ -1,21 +1,25 @@
-import type { IncomingMessage } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2'
 import Negotiator from 'negotiator'
 import { type Cursor, parseCursor } from '../core/cursor.js'
 import { EventStreamError } from '../core/errors.js'
 
-/** A request of any framework on `node:http`. */
-export type RequestLike = IncomingMessage & {
+/** A request of any framework on `node:http` or `node:http2`. */
+export type RequestLike = (IncomingMessage | Http2ServerRequest) & {
   /** Route parameters: Express, Connect routers. */
   readonly params?: unknown
   /** Route parameters where there is no `params`: Next.js pages. */
   readonly query?: unknown
 }
 
+/** What answers it: over HTTP/2, Node's own compatibility API. */
+export type ResponseLike = ServerResponse | Http2ServerResponse
+
 const allow = 'GET, HEAD, POST'
 const cursorParameters = ['lastEventId', 'last_event_id', 'evs_last_event_id']
 
 /** @throws EventStreamError `ERR_METHOD`, with `Allow`, unless it is GET, HEAD or POST. */
-export function checkMethod({ method }: IncomingMessage): void {
+export function checkMethod({ method }: RequestLike): void {
   if (method === 'GET' || method === 'HEAD' || method === 'POST') return
   throw new EventStreamError('ERR_METHOD', `An event stream answers ${allow}, not ${method}.`, {
     headers: { Allow: allow },
@@ -23,7 +27,7 @@ export function checkMethod({ method }: IncomingMessage): void {
 }
 
 /** @throws EventStreamError `ERR_NOT_ACCEPTABLE` unless the client takes `text/event-stream`. */
-export function checkAccept(req: IncomingMessage): void {
+export function checkAccept(req: RequestLike): void {
   if (new Negotiator(req).mediaType(['text/event-stream']) !== undefined) return
   throw new EventStreamError(
     'ERR_NOT_ACCEPTABLE',
@@ -38,7 +42,7 @@ export function checkAccept(req: IncomingMessage): void {
  * @returns `'invalid'` when the client sent something that is no position.
  * @throws EventStreamError `ERR_CURSOR` when it is `error`, which a proxy sends in place of one.
  */
-export function readCursor(req: IncomingMessage): Cursor | 'invalid' | undefined {
+export function readCursor(req: RequestLike): Cursor | 'invalid' | undefined {
   const text = req.headers['last-event-id'] || cursorFromQuery(req.url ?? '')
   if (!text) return undefined
   if (text === 'error') {

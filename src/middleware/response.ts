@@ -1,6 +1,7 @@
-import { type IncomingMessage, ServerResponse } from 'node:http'
+import { ServerResponse } from 'node:http'
 import { EventStreamError } from '../core/errors.js'
 import { encodeRetry } from '../core/wire.js'
+import type { RequestLike } from './request.js'
 
 /** Headers of a stream. What the application has set before stays, but for the content type. */
 const headers = {
@@ -25,9 +26,12 @@ export function setHead(res: ServerResponse): void {
 }
 
 /** Answers HEAD with what GET would have. */
-export function answerHead(req: IncomingMessage, res: ServerResponse): void {
+export function answerHead(
+  { httpVersion }: Pick<RequestLike, 'httpVersion'>,
+  res: ServerResponse,
+): void {
   setHead(res)
-  if (res instanceof ServerResponse && req.httpVersion === '1.1') {
+  if (res instanceof ServerResponse && httpVersion === '1.1') {
     // As GET has it (RFC 9112, section 6.1). Without, Node's client takes the end of the connection
     // for the end of the body, and uses the connection no more.
     res.setHeader('Transfer-Encoding', 'chunked')

@@ -79,7 +79,7 @@ describe('a stream is written', () => {
   test('by the response where the client speaks HTTP/2', async () => {
     const { eventStream } = setUp()
     const handler = eventStream('a')
-    const server = createHttp2Server((req, res) => void handler(req as never, res as never))
+    const server = createHttp2Server((req, res) => void handler(req, res))
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
     const session = http2Connect(`http://127.0.0.1:${(server.address() as AddressInfo).port}`)
     const stream = session.request({ ':path': '/', accept: 'text/event-stream' })

@@ -1,5 +1,4 @@
 import { once } from 'node:events'
-import type { IncomingMessage, ServerResponse } from 'node:http'
 import {
   type ClientHttp2Session,
   connect,
@@ -32,7 +31,7 @@ export function http2Listener(eventStream: EventStream, routes: Routes): Http2Li
     res.setHeader(...earlierHeader)
     const { route, room } = readPath(req.url)
     const handler = eventStream(() => `room-${room}`, routes[route])
-    void handler(req as unknown as IncomingMessage, res as unknown as ServerResponse)
+    void handler(req, res)
   }
 }
 

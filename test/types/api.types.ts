@@ -1,6 +1,11 @@
 // Checked by the compiler, not run: what users of the API may write, and what they may not.
 
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import {
+  createServer as createHttp2Server,
+  type Http2ServerRequest,
+  type Http2ServerResponse,
+} from 'node:http2'
 import { expectTypeOf } from 'expect-type'
 import type { Express, Request, RequestHandler } from 'express'
 import {
@@ -49,6 +54,21 @@ app.get(
 // Without `next`, as Next.js pages call it.
 expectTypeOf(eventStream('a')(req, res)).toEqualTypeOf<Promise<void>>()
 expectTypeOf(eventStream.run(req, res, 'a')).toEqualTypeOf<Promise<OpenStream | undefined>>()
+
+// As a listener of Node's own servers, and with HTTP/2's requests.
+declare const http2Request: Http2ServerRequest
+declare const http2Response: Http2ServerResponse
+createServer(eventStream('a'))
+createHttp2Server(eventStream('a'))
+expectTypeOf(eventStream.run(http2Request, http2Response, 'a')).resolves.toExtend<
+  OpenStream | undefined
+>()
+createHttp2Server(eventStream((request: Http2ServerRequest) => request.authority))
+
+// Any kind of request of the application's own.
+new EventStream({ connectionKey: (request: Request) => request.ip })
+new EventStream({ connectionKey: (request: IncomingMessage) => request.socket.remoteAddress })
+new EventStream({ connectionKey: (request) => request.headers.cookie })
 
 // Publishing.
 expectTypeOf(eventStream.publishEvent('a', { event: 'x', data: { n: 1 } })).resolves.toExtend<{
