@@ -1,106 +1,26 @@
-import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { appendFile, cp, mkdtemp, readdir, rm } from 'node:fs/promises'
-import net, { type Socket } from 'node:net'
+import { appendFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { pipeline } from 'node:stream'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals'
-import type { Page } from 'playwright-core'
 import { type Chromium, describeWithChromium } from '../support/browser.js'
+import { type CuttingProxy, cuttingProxy } from '../support/cutting-proxy.js'
+import {
+  buildNextApp,
+  copyNextApp,
+  developNextApp,
+  type NextProcess,
+  startNextApp,
+} from '../support/next-process.js'
 import { connect, type SseClient } from '../support/sse-client.js'
 import { until } from '../support/until.js'
+import { complaintsOf, recordSources, say, textsOf } from './chat-page.js'
 
 const example = join(__dirname, '../../examples/next-pages')
-const nextScript = join(__dirname, '../../node_modules/next/dist/bin/next')
-
-/** For a page: keeps each `EventSource` that it makes, to see which are closed. */
-const recordSources = `
-  globalThis.sources = []
-  EventSource = class extends EventSource {
-    constructor(url) { super(url); sources.push(this) }
-  }`
-
-/** A Next.js command, which may have processes of its own: a group that is ended as a whole. */
-class NextProcess {
-  output = ''
-  readonly #child: ChildProcess
-
-  constructor(...args: readonly string[]) {
-    const { NODE_ENV: _, ...env } = process.env
-    this.#child = spawn(process.execPath, [nextScript, ...args], {
-      detached: true,
-      stdio: ['ignore', 'pipe', 'pipe'],
-      // Nothing is downloaded, sent, or written to the lock file of this package.
-      env: { ...env, NEXT_TELEMETRY_DISABLED: '1', NEXT_IGNORE_INCORRECT_LOCKFILE: '1' },
-    })
-    const print = (text: Buffer) => {
-      this.output += text
-    }
-    this.#child.stdout?.on('data', print)
-    this.#child.stderr?.on('data', print)
-  }
-
-  /** @returns The port of a server, once it has said that it is ready. */
-  async port(): Promise<number> {
-    await until(() => {
-      if (this.#hasExited) throw new Error(`Next.js has ended:\n${this.output}`)
-      return this.output.includes('Ready in')
-    }, 30_000)
-    return Number(/http:\/\/127\.0\.0\.1:(\d+)/.exec(this.output)?.[1])
-  }
-
-  get #hasExited(): boolean {
-    return this.#child.exitCode !== null || this.#child.signalCode !== null
-  }
-
-  async exitCode(): Promise<number | null> {
-    if (!this.#hasExited) await once(this.#child, 'exit')
-    return this.#child.exitCode
-  }
-
-  end(signal: NodeJS.Signals): Promise<number | null> {
-    if (!this.#hasExited) process.kill(-(this.#child.pid as number), signal)
-    return this.exitCode()
-  }
-}
-
-/** Stands in front of a server. `cut(true)` cuts all connections, and new ones until `cut(false)`. */
-async function cuttingProxy(port: number) {
-  const clients = new Set<Socket>()
-  let isCut = false
-  const proxy = net.createServer((client) => {
-    clients.add(client)
-    const upstream = net.connect(port, '127.0.0.1')
-    pipeline(client, upstream, client, () => {
-      clients.delete(client)
-      upstream.destroy()
-    })
-    if (isCut) client.resetAndDestroy()
-  })
-  await once(proxy.listen(0, '127.0.0.1'), 'listening')
-  return {
-    url: `http://127.0.0.1:${(proxy.address() as net.AddressInfo).port}`,
-    cut(value: boolean): void {
-      isCut = value
-      if (isCut) for (const client of clients) client.resetAndDestroy()
-    },
-    close: () => proxy.close(),
-  }
-}
 
 let folder: string
 let server: NextProcess
-let proxy: Awaited<ReturnType<typeof cuttingProxy>>
+let proxy: CuttingProxy
 let url: string
 const clients: SseClient[] = []
-
-/** Copies the example, within this package, so that it still finds `headwater` and Next.js. */
-async function copyExample(): Promise<string> {
-  const copy = await mkdtemp(join(example, '.tmp-'))
-  const names = (await readdir(example)).filter((name) => !name.startsWith('.'))
-  for (const name of names) await cp(join(example, name), join(copy, name), { recursive: true })
-  return copy
-}
 
 async function listen(started: NextProcess): Promise<void> {
   server = started
@@ -127,28 +47,6 @@ function post(room: string, text: string, headers: Record<string, string> = {}):
     headers: { 'Content-Type': 'application/json', ...headers },
     body: JSON.stringify({ name: 'Test', text }),
   })
-}
-
-/** What the page's console says that nobody expects: all but connections that were cut. */
-function complaintsOf(page: Page): string[] {
-  const complaints: string[] = []
-  page.on('pageerror', (error) => complaints.push(error.message))
-  page.on('console', (message) => {
-    // On a slow machine Next.js's own reload client trips over a message that comes too early.
-    const isExpected = /net::ERR_(CONNECTION|EMPTY|INCOMPLETE)|^\[HMR\]/.test(message.text())
-    if (/error|warning/.test(message.type()) && !isExpected) complaints.push(message.text())
-  })
-  return complaints
-}
-
-async function say(page: Page, name: string, text: string): Promise<void> {
-  await page.fill('#chat-name', name)
-  await page.fill('#chat-text', text)
-  await page.press('#chat-text', 'Enter')
-}
-
-function textsOf(page: Page): Promise<string[]> {
-  return page.locator('#chat-messages li p').allTextContents()
 }
 
 function testStatuses(): void {
@@ -188,7 +86,7 @@ function testCut(browser: Chromium): void {
 }
 
 beforeAll(async () => {
-  folder = await copyExample()
+  folder = await copyNextApp(example)
 })
 
 afterEach(() => {
@@ -201,9 +99,8 @@ afterAll(async () => {
 
 describe('the Next.js example, built', () => {
   beforeAll(async () => {
-    const build = new NextProcess('build', folder)
-    if ((await build.exitCode()) !== 0) throw new Error(`It does not build:\n${build.output}`)
-    await listen(new NextProcess('start', folder, '-p', '0', '-H', '127.0.0.1'))
+    await buildNextApp(folder)
+    await listen(startNextApp(folder))
   }, 90_000)
 
   afterAll(stop)
@@ -305,7 +202,7 @@ describe('the Next.js example, built', () => {
       await page.waitForSelector('#chat-messages li')
       const code = await server.end('SIGTERM')
       await page.waitForSelector('#status[data-state=away]')
-      server = new NextProcess('start', folder, '-p', new URL(url).port, '-H', '127.0.0.1')
+      server = startNextApp(folder, new URL(url).port)
       await server.port()
       await post('restart', 'said anew')
       await page.waitForSelector('#note:has-text("stream-reset")')
@@ -320,7 +217,7 @@ describe('the Next.js example, built', () => {
 
 describe('the Next.js example, in development', () => {
   beforeAll(async () => {
-    await listen(new NextProcess('dev', folder, '-p', '0', '-H', '127.0.0.1'))
+    await listen(developNextApp(folder))
   }, 60_000)
 
   afterAll(stop)

@@ -20,10 +20,12 @@ export interface FollowCounts {
 }
 
 /** A log that counts who follows. */
-export function countFollowers(inner: EventLog): {
+export interface CountedLog {
   readonly log: EventLog
-  readonly counts: FollowCounts
-} {
+  readonly counts: Readonly<FollowCounts>
+}
+
+export function countFollowers(inner: EventLog): CountedLog {
   const counts: FollowCounts = { followers: 0, follows: 0 }
   const log = wrapLog(inner, {
     follow: async (...args) => {

@@ -7,6 +7,7 @@ import type { RequestLike } from '../../src/index.js'
 import { startServer } from '../support/server.js'
 import { connect } from '../support/sse-client.js'
 import { send } from './client.js'
+import { inProcess } from './in-process.js'
 import { entriesOf, type Routes, room, setEarlierHeader, type Transport } from './transport.js'
 
 /** An app with one route for each. */
@@ -30,7 +31,7 @@ function expressTransport(
   make: typeof express,
   ...use: readonly express.RequestHandler[]
 ): Transport {
-  return {
+  return inProcess({
     name,
     async serve(eventStream, routes) {
       const app = routed(make, use, routes, (options) => [eventStream('room-{room}', options)])
@@ -44,7 +45,7 @@ function expressTransport(
         close,
       }
     },
-  }
+  })
 }
 
 export const express5Transport = expressTransport('Express 5', express)
@@ -55,7 +56,7 @@ export const compressionTransport = expressTransport(
   compression({ threshold: 0 }),
 )
 
-export const postTransport: Transport = {
+export const postTransport = inProcess({
   name: 'Express 5, `POST` after `express.json()`',
   async serve(eventStream, routes) {
     const byBody = (req: RequestLike & { readonly body?: { readonly room?: string } }) =>
@@ -82,9 +83,9 @@ export const postTransport: Transport = {
       close,
     }
   },
-}
+})
 
-export const afterHeadTransport: Transport = {
+export const afterHeadTransport = inProcess({
   name: 'Express 5, on the connection of a `HEAD` before',
   async serve(eventStream, routes) {
     const app = routed(express, [], routes, (options) => [eventStream('room-{room}', options)])
@@ -101,9 +102,9 @@ export const afterHeadTransport: Transport = {
       close,
     }
   },
-}
+})
 
-export const connectTransport: Transport = {
+export const connectTransport = inProcess({
   name: 'Connect',
   async serve(eventStream, routes) {
     const app = connectApp()
@@ -119,4 +120,4 @@ export const connectTransport: Transport = {
       close,
     }
   },
-}
+})

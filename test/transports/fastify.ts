@@ -1,8 +1,9 @@
 import fastify from 'fastify'
 import { connect } from '../support/sse-client.js'
-import { earlierHeader, entriesOf, room, type Transport } from './transport.js'
+import { inProcess } from './in-process.js'
+import { earlierHeader, entriesOf, room } from './transport.js'
 
-export const fastifyTransport: Transport = {
+export const fastifyTransport = inProcess({
   name: 'Fastify 5, `reply.hijack()`',
   async serve(eventStream, routes) {
     const app = fastify({ forceCloseConnections: true })
@@ -27,4 +28,4 @@ export const fastifyTransport: Transport = {
       close: () => app.close(),
     }
   },
-}
+})

@@ -13,6 +13,7 @@ import {
 import type { EventStream } from '../../src/index.js'
 import { certificate } from './certificate.js'
 import { send, sendOverHttp2 } from './client.js'
+import { inProcess } from './in-process.js'
 import {
   earlierHeader,
   listen,
@@ -59,7 +60,7 @@ function http2Transport(
   scheme: 'http' | 'https',
   make: (listener: Http2Listener) => Http2Server | Http2SecureServer,
 ): Transport {
-  return {
+  return inProcess({
     name,
     async serve(eventStream, routes) {
       const { authority, close } = await startHttp2(make(http2Listener(eventStream, routes)))
@@ -76,7 +77,7 @@ function http2Transport(
         },
       }
     },
-  }
+  })
 }
 
 export const http2CleartextTransport = http2Transport(
@@ -90,7 +91,7 @@ const secureServer = (listener: Http2Listener) =>
 
 export const http2SecureTransport = http2Transport('`node:http2`, TLS', 'https', secureServer)
 
-export const http1BySecureTransport: Transport = {
+export const http1BySecureTransport = inProcess({
   name: '`node:http2`, TLS, `allowHTTP1`: an HTTP/1.1 client',
   async serve(eventStream, routes) {
     const server = secureServer(http2Listener(eventStream, routes)) as Http2SecureServer
@@ -109,4 +110,4 @@ export const http1BySecureTransport: Transport = {
       },
     }
   },
-}
+})

@@ -1,9 +1,10 @@
 import Koa from 'koa'
 import { startServer } from '../support/server.js'
 import { connect } from '../support/sse-client.js'
-import { earlierHeader, readPath, room, type Transport } from './transport.js'
+import { inProcess } from './in-process.js'
+import { earlierHeader, readPath, room } from './transport.js'
 
-export const koaTransport: Transport = {
+export const koaTransport = inProcess({
   name: 'Koa 3, `ctx.respond = false`',
   async serve(eventStream, routes) {
     const app = new Koa()
@@ -24,4 +25,4 @@ export const koaTransport: Transport = {
       close,
     }
   },
-}
+})

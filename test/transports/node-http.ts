@@ -1,8 +1,9 @@
 import { startServer } from '../support/server.js'
 import { connect } from '../support/sse-client.js'
-import { earlierHeader, readPath, room, type Transport } from './transport.js'
+import { inProcess } from './in-process.js'
+import { earlierHeader, readPath, room } from './transport.js'
 
-export const nodeHttpTransport: Transport = {
+export const nodeHttpTransport = inProcess({
   name: '`node:http`',
   async serve(eventStream, routes) {
     const { url, close } = await startServer((req, res) => {
@@ -15,4 +16,4 @@ export const nodeHttpTransport: Transport = {
       close,
     }
   },
-}
+})

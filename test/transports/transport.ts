@@ -1,7 +1,8 @@
 import type { ServerResponse } from 'node:http'
 import type { AddressInfo, Server } from 'node:net'
-import type { EventStream, RouteOptions } from '../../src/index.js'
+import type { RouteOptions } from '../../src/index.js'
 import type { ClientOptions, SseClient } from '../support/sse-client.js'
+import type { Control } from './control.js'
 
 /** The routes that every transport serves, under their names. */
 export interface Routes {
@@ -12,24 +13,34 @@ export interface Routes {
 
 export type RouteName = keyof Routes
 
+export const routes: Routes = {
+  events: {},
+  forbidden: { authorize: () => false },
+  failing: {
+    authorize() {
+      throw Object.assign(new Error('teapot'), { status: 418 })
+    },
+  },
+}
+
 /** All clients listen to `room-7`, and each transport takes the 7 from the request. */
 export const room = '7'
 
-export interface Served {
+/** What a behaviour is looked for in: clients, and an event stream that nobody had before. */
+export interface Scene extends Control {
   /** Sends a request to a route, as clients of this transport do, and resolves with its head. */
   request(route: RouteName, options?: ClientOptions): Promise<SseClient>
-  /** Stops listening and cuts every connection. */
-  close(): Promise<void>
 }
 
 /** A way to get requests to an event stream: one row of the table. */
 export interface Transport {
   readonly name: string
-  /**
-   * Serves the routes to every method, behind something that sets {@link earlierHeader}, which an
-   * application would do for all of its routes.
-   */
-  serve(eventStream: EventStream, routes: Routes): Promise<Served>
+  /** Gets ready for scenes. */
+  start?(): Promise<void>
+  /** Serves the routes to every method, with {@link earlierHeader} set as applications would. */
+  openScene(): Promise<Scene>
+  /** Leaves nothing of `start` behind, however far that came. */
+  stop?(): Promise<void>
 }
 
 export const earlierHeader = ['Access-Control-Allow-Origin', 'https://app.example'] as const

@@ -1,9 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterEach, describe, expect, test } from '@jest/globals'
-import { EventStream, memoryEventLog } from '../../src/index.js'
-import { countFollowers } from '../support/wrap-log.js'
-import { behaviours, maxQueueBytes, routes, type Scene } from './behaviours.js'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals'
+import { behaviours } from './behaviours.js'
 import {
   afterHeadTransport,
   compressionTransport,
@@ -15,9 +13,10 @@ import {
 import { fastifyTransport } from './fastify.js'
 import { http1BySecureTransport, http2CleartextTransport, http2SecureTransport } from './http2.js'
 import { koaTransport } from './koa.js'
+import { nextBuiltTransport, nextDevelopmentTransport } from './next.js'
 import { nodeHttpTransport } from './node-http.js'
 import { ResultTable, tableIn } from './table.js'
-import type { Transport } from './transport.js'
+import type { Scene, Transport } from './transport.js'
 
 const transports: readonly Transport[] = [
   express5Transport,
@@ -32,6 +31,8 @@ const transports: readonly Transport[] = [
   http1BySecureTransport,
   fastifyTransport,
   koaTransport,
+  nextBuiltTransport,
+  nextDevelopmentTransport,
 ]
 
 const table = new ResultTable(
@@ -39,28 +40,23 @@ const table = new ResultTable(
   behaviours.map(({ name }) => name),
 )
 
-const closers: (() => Promise<void>)[] = []
-
-async function setScene(transport: Transport): Promise<Scene> {
-  const inner = memoryEventLog({ maxEvents: 10_000, maxBytes: 100_000_000 })
-  const { log, counts } = countFollowers(inner)
-  const eventStream = new EventStream({ log, maxQueueBytes })
-  const served = await transport.serve(eventStream, routes)
-  closers.push(async () => {
-    await eventStream.close({ graceMs: 0 })
-    await served.close()
-    await inner.close()
-  })
-  return { ...served, eventStream, counts }
-}
-
-afterEach(async () => {
-  for (const close of closers.splice(0)) await close()
-})
-
 describe.each(transports)('$name', (transport) => {
+  let scene: Scene | undefined
+
+  beforeAll(async () => transport.start?.(), 120_000)
+
+  afterEach(async () => {
+    await scene?.close()
+    scene = undefined
+  })
+
+  afterAll(async () => transport.stop?.())
+
   test.each(behaviours)('$name', async ({ name, check }) => {
-    await table.decide(transport.name, name, async () => check(await setScene(transport)))
+    await table.decide(transport.name, name, async () => {
+      scene = await transport.openScene()
+      await check(scene)
+    })
   })
 })
 

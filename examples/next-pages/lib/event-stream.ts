@@ -1,5 +1,5 @@
 import { getEventStreamSingleton } from 'headwater'
 
-// In development each API route has a copy of this module, and another one whenever it is edited:
-// a `new EventStream()` here would publish to nobody.
+// In development each API route gets a copy of this module when it is edited: a `new EventStream()`
+// here would then publish to nobody.
 export const eventStream = getEventStreamSingleton()

@@ -1,0 +1,30 @@
+import type { Page } from 'playwright-core'
+
+/** For a page: keeps each `EventSource` that it makes, to see which are closed. */
+export const recordSources = `
+  globalThis.sources = []
+  EventSource = class extends EventSource {
+    constructor(url) { super(url); sources.push(this) }
+  }`
+
+/** What the page's console says that nobody expects: all but connections that were cut. */
+export function complaintsOf(page: Page): string[] {
+  const complaints: string[] = []
+  page.on('pageerror', (error) => complaints.push(error.message))
+  page.on('console', (message) => {
+    // On a slow machine Next.js's own reload client trips over a message that comes too early.
+    const isExpected = /net::ERR_(CONNECTION|EMPTY|INCOMPLETE)|^\[HMR\]/.test(message.text())
+    if (/error|warning/.test(message.type()) && !isExpected) complaints.push(message.text())
+  })
+  return complaints
+}
+
+export async function say(page: Page, name: string, text: string): Promise<void> {
+  await page.fill('#chat-name', name)
+  await page.fill('#chat-text', text)
+  await page.press('#chat-text', 'Enter')
+}
+
+export function textsOf(page: Page): Promise<string[]> {
+  return page.locator('#chat-messages li p').allTextContents()
+}
