@@ -1,8 +1,10 @@
 import { Callable } from './callable.js'
+import { EventStreamError } from './core/errors.js'
 import { controlEvents, type NewEvent } from './core/event.js'
 import { checkWhole } from './core/options.js'
 import { encodeBlock, encodeComment } from './core/wire.js'
 import { Hub } from './hub/hub.js'
+import { isRemoteLog, type LogHealth } from './log/event-log.js'
 import { Admission } from './middleware/admission.js'
 import { type ChannelSource, channelResolver, checkChannels } from './middleware/channel-source.js'
 import {
@@ -19,6 +21,18 @@ import { ChannelPublisher } from './publishers/channel-publisher.js'
 import type { ChannelWritable, ChannelWritableOptions } from './publishers/channel-writable.js'
 import { LoggedPublisher } from './publishers/logged.js'
 import type { Published, Publisher } from './publishers/publisher.js'
+
+/** What {@link EventStream.health} tells. */
+export interface Health {
+  /** Whether events can be published and read, and clients are let in. */
+  readonly isHealthy: boolean
+  readonly isClosing: boolean
+  readonly log: LogHealth
+  /** Open streams of this process. */
+  readonly connections: number
+  /** Channels that they listen to. */
+  readonly channels: number
+}
 
 /** Channels of a route, then its options. */
 export type RouteArguments<Req> =
@@ -46,18 +60,20 @@ export class EventStream extends Callable {
   readonly #hub: Hub
   readonly #publisher: Publisher
   readonly #host: EndpointHost
+  readonly #since = new Date()
   #closing: Promise<void> | undefined
 
   /** @throws EventStreamError `ERR_OPTION` when an option cannot work. */
   constructor(options?: EventStreamOptions | null) {
     super('route')
     this.#options = resolveOptions(options)
-    const { log, keepAlive, maxEventBytes, whenUnavailable, onError } = this.#options
+    const { log, keepAlive, maxEventBytes, whenUnavailable } = this.#options
+    const onError = (error: unknown) => this.#onError(error)
     const keepAliveText =
       keepAlive === 'comment'
         ? encodeComment('')
         : encodeBlock({ event: controlEvents.keepAlive, data: '' })
-    this.#hub = new Hub({ ...this.#options, keepAliveText })
+    this.#hub = new Hub({ ...this.#options, keepAliveText, onError })
     this.#publisher = new LoggedPublisher(log, maxEventBytes)
     this.#host = {
       hub: this.#hub,
@@ -127,6 +143,31 @@ export class EventStream extends Callable {
     return this.getChannelPublisher(channel).createWritable(options)
   }
 
+  /**
+   * Resolves when events can be published and read: at once, unless the log lives elsewhere. Await it
+   * at start-up to learn what is wrong with a log before clients do.
+   *
+   * @throws EventStreamError `ERR_LOG_UNAVAILABLE`, `ERR_LOG_REFUSED` or `ERR_OPTION`.
+   */
+  async ready(): Promise<void> {
+    const { log } = this.#options
+    if (isRemoteLog(log)) await log.ready()
+  }
+
+  /** How this process is, for a health check: without its log, it serves nobody who is new. */
+  health(): Health {
+    const { log } = this.#options
+    const logHealth = isRemoteLog(log) ? log.health() : { state: 'up' as const, since: this.#since }
+    const isClosing = this.#closing !== undefined
+    return {
+      isHealthy: logHealth.state === 'up' && !isClosing,
+      isClosing,
+      log: logHealth,
+      connections: this.#hub.connections.size,
+      channels: this.#hub.activeChannels,
+    }
+  }
+
   /** The open streams of this process. */
   connections(): readonly OpenStream[] {
     return [...this.#hub.connections]
@@ -149,6 +190,13 @@ export class EventStream extends Callable {
     checkWhole('graceMs', graceMs, 0, 2 ** 31 - 1)
     this.#closing ??= this.#close(graceMs)
     return this.#closing
+  }
+
+  /** What a log out of reach makes fail is many things, and it tells of itself once. */
+  #onError(error: unknown): void {
+    const { log, onError } = this.#options
+    const isKnown = error instanceof EventStreamError && error.code === 'ERR_LOG_UNAVAILABLE'
+    if (!isKnown || !isRemoteLog(log)) onError(error)
   }
 
   async #close(graceMs: number): Promise<void> {

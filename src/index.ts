@@ -8,7 +8,7 @@ export type {
 export type { EntryId } from './core/entry-id.js'
 export { EventStreamError, type EventStreamErrorCode } from './core/errors.js'
 export type { NewEvent } from './core/event.js'
-export { EventStream, type RouteArguments } from './event-stream.js'
+export { EventStream, type Health, type RouteArguments } from './event-stream.js'
 export type { ConnectionState } from './hub/connection.js'
 export type { ResetReason } from './hub/reset.js'
 export type { Transport } from './hub/sink.js'
@@ -17,11 +17,13 @@ export type {
   Appended,
   EventLog,
   Gap,
+  LogHealth,
   LogListener,
   NewEntry,
   Page,
   PageLimit,
   ReadFrom,
+  RemoteLog,
   StoredEvent,
 } from './log/event-log.js'
 export { type MemoryEventLogOptions, memoryEventLog } from './log/memory.js'

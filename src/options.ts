@@ -2,6 +2,8 @@ import { EventStreamError, quote } from './core/errors.js'
 import { checkChoice, checkFunction, checkNames, checkWhole } from './core/options.js'
 import type { EventLog } from './log/event-log.js'
 import { memoryEventLog } from './log/memory.js'
+import type { RedisClient } from './log/redis/connect.js'
+import { redisEventLog } from './log/redis/redis-event-log.js'
 import type { ConnectionKey } from './middleware/admission.js'
 
 /**
@@ -18,6 +20,11 @@ export interface EventStreamOptions {
    * @defaultValue memoryEventLog()
    */
   readonly log?: EventLog | undefined
+  /**
+   * Keeps events in Redis, for several processes: a URL, or a client of `ioredis` or `redis`. The
+   * same as `log: redisEventLog({ redis })` of `headwater/redis`, which has more options.
+   */
+  readonly redis?: string | RedisClient | undefined
   /**
    * Milliseconds: no stream is silent for longer.
    * @defaultValue 15_000
@@ -86,7 +93,7 @@ export interface EventStreamOptions {
 export type ResolvedOptions = {
   readonly [name in Exclude<
     keyof EventStreamOptions,
-    'connectionKey' | 'grip' | 'gripPrefix'
+    'connectionKey' | 'grip' | 'gripPrefix' | 'redis'
   >]-?: NonNullable<EventStreamOptions[name]>
 } & Pick<EventStreamOptions, 'connectionKey'> & { readonly ownsLog: boolean }
 
@@ -95,6 +102,7 @@ export function resolveOptions(options: EventStreamOptions | null | undefined): 
   const given = options ?? {}
   const {
     log,
+    redis,
     keepAliveMs = 15_000,
     keepAlive = 'comment',
     maxQueueBytes = 1_048_576,
@@ -122,6 +130,7 @@ export function resolveOptions(options: EventStreamOptions | null | undefined): 
   const functions = { connectionKey, onError }
   checkNames('EventStream', given, [
     'log',
+    'redis',
     ...Object.keys({ ...numbers, ...choices, ...functions }),
     'grip',
     'gripPrefix',
@@ -131,19 +140,25 @@ export function resolveOptions(options: EventStreamOptions | null | undefined): 
   for (const [name, value] of Object.entries(functions)) checkFunction(name, value)
   checkChoice('keepAlive', keepAlive, ['comment', 'event'])
   checkChoice('whenUnavailable', whenUnavailable, ['retry', 'reject'])
-  checkLog(log)
+  checkLog(log, redis)
   checkGrip(grip, gripPrefix)
   return {
     ...numbers,
     ...choices,
     ...functions,
-    log: log ?? memoryEventLog(),
+    log: log ?? (redis === undefined ? memoryEventLog() : redisEventLog({ redis })),
     ownsLog: log === undefined,
   }
 }
 
-function checkLog(log: unknown): void {
+function checkLog(log: unknown, redis: unknown): void {
   if (log === undefined) return
+  if (redis !== undefined) {
+    throw new EventStreamError(
+      'ERR_OPTION',
+      'log and redis are both given; give one, such as log: redisEventLog({ redis, maxEvents: 5000 }).',
+    )
+  }
   const methods = ['append', 'read', 'heads', 'follow', 'close']
   if (methods.every((name) => typeof Object(log)[name] === 'function')) return
   throw new EventStreamError(

@@ -13,6 +13,8 @@ export type EventStreamErrorCode =
   | 'ERR_FORBIDDEN'
   | 'ERR_HEAD_SENT'
   | 'ERR_LOG_CLOSED'
+  | 'ERR_LOG_REFUSED'
+  | 'ERR_LOG_UNAVAILABLE'
   | 'ERR_METHOD'
   | 'ERR_NO_CHANNEL'
   | 'ERR_NOT_ACCEPTABLE'
@@ -25,6 +27,7 @@ const statusOf: { readonly [code in EventStreamErrorCode]?: number } = {
   ERR_CHANNEL: 400,
   ERR_CURSOR: 400,
   ERR_FORBIDDEN: 403,
+  ERR_LOG_UNAVAILABLE: 503,
   ERR_METHOD: 405,
   ERR_NO_CHANNEL: 400,
   ERR_NOT_ACCEPTABLE: 406,

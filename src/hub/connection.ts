@@ -1,4 +1,5 @@
 import type { EntryId } from '../core/entry-id.js'
+import { EventStreamError } from '../core/errors.js'
 import { controlEvents } from '../core/event.js'
 import { encodeBlock, encodeRetry } from '../core/wire.js'
 import type { Feed, LiveReader } from './feed.js'
@@ -45,6 +46,7 @@ export class Connection implements LiveReader {
   #full = false
   #onDrained: (() => void) | undefined
   #abort: AbortController | undefined
+  #retry: NodeJS.Timeout | undefined
 
   /** @param onClosed - Called once when the stream has ended, whoever ended it. */
   constructor(
@@ -163,6 +165,7 @@ export class Connection implements LiveReader {
   closed(): void {
     if (this.#state === 'closed') return
     this.#state = 'closed'
+    clearTimeout(this.#retry)
     this.feed.leave(this)
     this.#host.unwatch(this)
     this.#host.remove(this)
@@ -189,7 +192,10 @@ export class Connection implements LiveReader {
   #catchUp(): void {
     catchUp(this).catch((error: unknown) => {
       this.#host.onError(error)
-      this.#fail()
+      if (!isPassing(error)) this.#fail()
+      // It stays open, and is told that it is alive, until the log is back.
+      else if (this.isOpen())
+        this.#retry = setTimeout(() => this.#catchUp(), retryReplayMs()).unref()
     })
   }
 
@@ -202,10 +208,20 @@ export class Connection implements LiveReader {
   #end(last: string): void {
     if (!this.isOpen()) return
     this.#state = 'closing'
+    clearTimeout(this.#retry)
     this.feed.leave(this)
     this.#onDrained?.()
     this.#sink.end(new Frame(last))
     // A client that does not take the end is closed like any other that takes nothing.
     this.#host.watch(this)
   }
+}
+
+function isPassing(error: unknown): boolean {
+  return error instanceof EventStreamError && error.code === 'ERR_LOG_UNAVAILABLE'
+}
+
+/** Not all at once. */
+function retryReplayMs(): number {
+  return 500 + Math.random() * 1000
 }

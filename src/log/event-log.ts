@@ -102,3 +102,27 @@ export interface EventLog {
   /** Frees what the log holds: timers, connections, listeners. May be called twice. */
   close(): Promise<void>
 }
+
+/** Whether a log can be reached. */
+export interface LogHealth {
+  readonly state: 'connecting' | 'up' | 'down'
+  /** Since when it is so. */
+  readonly since: Date
+  /** Why it is not up. */
+  readonly error?: Error | undefined
+}
+
+/** What a log has beyond {@link EventLog} when it lives elsewhere and may be out of reach. */
+export interface RemoteLog {
+  /**
+   * Resolves when the log can be used.
+   *
+   * @throws EventStreamError that says what is wrong, as soon as that is known: never a hang.
+   */
+  ready(): Promise<void>
+  health(): LogHealth
+}
+
+export function isRemoteLog(log: object): log is RemoteLog {
+  return 'ready' in log && 'health' in log
+}

@@ -1,4 +1,3 @@
-import { randomFillSync } from 'node:crypto'
 import { type EntryId, formatEntryId, seqOf } from '../core/entry-id.js'
 import { EventStreamError, quote } from '../core/errors.js'
 import { checkNames, checkWhole } from '../core/options.js'
@@ -13,6 +12,7 @@ import type {
   StoredEvent,
 } from './event-log.js'
 import { MemoryChannel } from './memory-channel.js'
+import { randomNonce } from './nonce.js'
 
 /** Limits of an in-memory log. Whatever passes one of them is dropped, oldest first. */
 export interface MemoryEventLogOptions {
@@ -216,16 +216,4 @@ function inOrderOfUse(channels: [string, MemoryChannel][]): [string, MemoryChann
 /** Often enough that nothing outlives its age by more than a quarter, or half a minute. */
 function sweepMs(maxAgeMs: number): number {
   return Math.min(30_000, Math.max(10, Math.floor(maxAgeMs / 4)))
-}
-
-const nonces = new Uint32Array(256)
-let nextNonce = nonces.length
-
-/** A random 32-bit number that cannot be guessed; drawn in bulk, since one draw costs a system call. */
-function randomNonce(): number {
-  if (nextNonce === nonces.length) {
-    randomFillSync(nonces)
-    nextNonce = 0
-  }
-  return nonces[nextNonce++] as number
 }

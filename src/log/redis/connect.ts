@@ -1,0 +1,69 @@
+import { EventStreamError, quote } from '../../core/errors.js'
+import type { RedisDriver } from './driver.js'
+import { ioredisDriver } from './ioredis.js'
+import { isNodeRedis, nodeRedisDriver } from './node-redis.js'
+import { parseRedisUrl, type RedisAddress } from './url.js'
+
+/** A client of `ioredis` or `redis`: anything that can be made anew with other options. */
+export interface RedisClient {
+  duplicate(...options: never[]): object
+}
+
+/**
+ * Where connections to Redis are made like.
+ *
+ * @throws EventStreamError `ERR_OPTION` when it is neither a URL nor a client.
+ */
+export function redisConnector(redis: string | RedisClient): () => Promise<RedisDriver> {
+  if (typeof redis === 'string') {
+    const address = parseRedisUrl(redis)
+    return () => driverFor(address)
+  }
+  if (isNodeRedis(redis)) return async () => nodeRedisDriver(redis)
+  if (isIoredis(redis)) return async () => ioredisDriver(redis as never)
+  throw new EventStreamError(
+    'ERR_OPTION',
+    `redis is ${quote(redis)}; give a URL such as redis://127.0.0.1:6379, or a client of ioredis or redis.`,
+  )
+}
+
+function isIoredis(client: unknown): boolean {
+  const { status, duplicate, defineCommand } = Object(client) as Record<string, unknown>
+  return (
+    typeof status === 'string' &&
+    typeof duplicate === 'function' &&
+    typeof defineCommand === 'function'
+  )
+}
+
+/** For a URL, whichever of the two packages is there will do. */
+async function driverFor({ url, sentinel }: RedisAddress): Promise<RedisDriver> {
+  const ioredis = await optional(() => import('ioredis'))
+  if (ioredis !== undefined) {
+    const options = { lazyConnect: true }
+    const model = sentinel
+      ? new ioredis.Redis({ ...options, ...sentinel })
+      : new ioredis.Redis(url, options)
+    return ioredisDriver(model)
+  }
+  const redis = await optional(() => import('redis'))
+  if (redis !== undefined && sentinel === undefined) {
+    return nodeRedisDriver(redis.createClient({ url }) as never)
+  }
+  throw new EventStreamError(
+    'ERR_OPTION',
+    sentinel
+      ? 'The event log needs a package to talk to Redis Sentinel; run: npm install ioredis'
+      : 'The event log needs a package to talk to Redis, and neither ioredis nor redis is installed; run: npm install ioredis',
+  )
+}
+
+async function optional<Module>(load: () => Promise<Module>): Promise<Module | undefined> {
+  try {
+    return await load()
+  } catch (error) {
+    const { code } = error as { code?: unknown }
+    if (code === 'ERR_MODULE_NOT_FOUND' || code === 'MODULE_NOT_FOUND') return undefined
+    throw error
+  }
+}

@@ -1,0 +1,64 @@
+import { encodeChannelName } from '../../core/cursor.js'
+import { type EntryId, seqOf } from '../../core/entry-id.js'
+import type { NewEntry, StoredEvent } from '../event-log.js'
+
+/** Where a channel is in Redis. All of it is in one slot of a cluster. */
+export interface ChannelKeys {
+  /** Stream, hash and sorted set: what every script takes. */
+  readonly keys: readonly [stream: string, meta: string, idempotency: string]
+  /** The pub/sub channel of what is appended. */
+  readonly live: string
+}
+
+/** @param prefix - Without `{` and `}`, which choose a cluster's slot. */
+export function channelKeys(prefix: string, channel: string): ChannelKeys {
+  const base = `{${prefix}:${encodeChannelName(channel)}}`
+  return { keys: [`${base}:s`, `${base}:m`, `${base}:k`], live: `${base}:l` }
+}
+
+/** Name and data in one text. A name has no line breaks. */
+export function packEntry({ event = '', data }: NewEntry): string {
+  return `${event}\n${data}`
+}
+
+function unpack(id: EntryId, prevId: EntryId, text: string): StoredEvent {
+  const end = text.indexOf('\n')
+  return { id, prevId, event: text.slice(0, end) || undefined, data: text.slice(end + 1) }
+}
+
+/** An entry of the stream: `<nonce of the one before> <time> <bytes before>`, then what was packed. */
+export function parseStored(id: EntryId, text: string): StoredEvent {
+  const headerEnd = text.indexOf('\n')
+  const prevNonce = text.slice(0, text.indexOf(' '))
+  return unpack(id, `${seqOf(id) - 1}-${prevNonce}`, text.slice(headerEnd + 1))
+}
+
+/** What a live message tells: entries, or that there are some to be read up to `head`. */
+export interface LiveMessage {
+  readonly head: EntryId
+  readonly entries: readonly StoredEvent[]
+}
+
+/**
+ * A live message is `*<head>`, or the id before its first entry and then for each entry a line
+ * `<id> <UTF-16 units>` and so much of packed text.
+ *
+ * @returns undefined when it is none.
+ */
+export function parseMessage(message: string): LiveMessage | undefined {
+  if (message.startsWith('*')) return { head: message.slice(1), entries: [] }
+  const entries: StoredEvent[] = []
+  let at = message.indexOf('\n')
+  let prevId = message.slice(0, at)
+  while (at !== -1 && at < message.length) {
+    const lineEnd = message.indexOf('\n', at + 1)
+    const [id, units] = message.slice(at + 1, lineEnd).split(' ')
+    const length = Number(units)
+    const end = lineEnd + 1 + length
+    if (lineEnd === -1 || !id || !(length >= 0) || end > message.length) return undefined
+    entries.push(unpack(id, prevId, message.slice(lineEnd + 1, end)))
+    prevId = id
+    at = end
+  }
+  return entries.length === 0 ? undefined : { head: prevId, entries }
+}

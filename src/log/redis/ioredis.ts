@@ -1,0 +1,177 @@
+import type { Cluster, Redis, RedisOptions } from 'ioredis'
+import {
+  type DriverEvents,
+  isUnknownScript,
+  messageOf,
+  type RedisDriver,
+  reconnectDelayMs,
+} from './driver.js'
+import type { Script } from './scripts.js'
+
+/** What both connections have, whatever the application's own client does. */
+const connectionOptions: RedisOptions = {
+  lazyConnect: true,
+  // Waiting and repeating are the log's own: it knows what may be repeated.
+  enableOfflineQueue: false,
+  autoResendUnfulfilledCommands: false,
+  autoResubscribe: false,
+  maxRetriesPerRequest: 0,
+  retryStrategy: reconnectDelayMs,
+  keepAlive: 10_000,
+  // After a failover the old master is a replica: find the new one.
+  reconnectOnError: (error) => error.message.startsWith('READONLY'),
+}
+
+/** Connections made like those of an `ioredis` client, which itself is left alone. */
+export function ioredisDriver(template: Redis | Cluster): RedisDriver {
+  return template.isCluster
+    ? new ClusterDriver(template as Cluster)
+    : new SingleDriver(template as Redis)
+}
+
+/** How `ioredis` runs a script. */
+async function runScript(
+  client: Redis | Cluster,
+  { sha, source }: Script,
+  keys: readonly string[],
+  args: readonly string[],
+): Promise<unknown> {
+  try {
+    return await client.evalsha(sha, keys.length, ...keys, ...args)
+  } catch (error) {
+    if (!isUnknownScript(error)) throw error
+    return client.eval(source, keys.length, ...keys, ...args)
+  }
+}
+
+class SingleDriver implements RedisDriver {
+  readonly isCluster = false
+  readonly #commands: Redis
+  readonly #subscriber: Redis
+
+  constructor(template: Redis) {
+    const { keyPrefix: _, ...own } = connectionOptions
+    const options = { ...own, keyPrefix: '' }
+    // What is published at once goes out in one write.
+    this.#commands = template.duplicate({ ...options, enableAutoPipelining: true })
+    this.#subscriber = template.duplicate({ ...options, enableAutoPipelining: false })
+  }
+
+  open(events: DriverEvents): void {
+    watch(this.#commands, (isUp, error) => events.commands(isUp, error))
+    watch(this.#subscriber, (isUp, error) => events.subscriber(isUp, error))
+    this.#subscriber.on('message', (live: string, text: string) => events.message(live, text))
+  }
+
+  run(script: Script, keys: readonly string[], args: readonly string[]): Promise<unknown> {
+    return runScript(this.#commands, script, keys, args)
+  }
+
+  command(name: string, ...args: readonly string[]): Promise<unknown> {
+    return this.#commands.call(name, ...args)
+  }
+
+  subscribe(live: readonly string[]): Promise<unknown> {
+    return this.#subscriber.subscribe(...live)
+  }
+
+  unsubscribe(live: readonly string[]): Promise<unknown> {
+    return this.#subscriber.unsubscribe(...live)
+  }
+
+  reconnect(): void {
+    this.#commands.disconnect(true)
+    this.#subscriber.disconnect(true)
+  }
+
+  close(): void {
+    this.#commands.disconnect()
+    this.#subscriber.disconnect()
+  }
+}
+
+/** Says when a connection is up or down, and connects it. */
+function watch(client: Redis, tell: (isUp: boolean, error?: Error) => void): void {
+  let lastError: Error | undefined
+  client.on('ready', () => tell(true))
+  client.on('error', (error: Error) => {
+    lastError = error
+    if (client.status !== 'ready') tell(false, error)
+  })
+  client.on('close', () => tell(false, lastError))
+  // The events tell, again and again.
+  client.connect().catch((error: Error) => tell(false, lastError ?? error))
+}
+
+/** Sharded pub/sub: a message stays on the node of its channel. */
+class ClusterDriver implements RedisDriver {
+  readonly isCluster = true
+  readonly #cluster: Cluster
+
+  constructor(template: Cluster) {
+    this.#cluster = template.duplicate([], {
+      lazyConnect: true,
+      enableOfflineQueue: false,
+      shardedSubscribers: true,
+      keyPrefix: '',
+      // A command whose connection broke may have been run: whether it is sent again is for the log.
+      retryDelayOnFailover: 0,
+      slotsRefreshInterval: 5000,
+      clusterRetryStrategy: reconnectDelayMs,
+      redisOptions: { keyPrefix: '', keepAlive: 10_000 },
+    })
+  }
+
+  open(events: DriverEvents): void {
+    const cluster = this.#cluster
+    let lastError: Error | undefined
+    cluster.on('ready', () => events.commands(true))
+    cluster.on('subscribersReady', () => events.subscriber(true))
+    cluster.on('error', (error: Error) => {
+      lastError = error
+      if (cluster.status !== 'ready') events.commands(false, error)
+    })
+    cluster.on('node error', (error: Error) => {
+      lastError = error
+    })
+    for (const event of ['close', 'end']) {
+      cluster.on(event, () => {
+        events.commands(false, lastError)
+        events.subscriber(false, lastError)
+      })
+    }
+    cluster.on('smessage', (live: string, text: string) => events.message(live, text))
+    cluster.connect().catch((error: Error) => events.commands(false, lastError ?? error))
+  }
+
+  async run(script: Script, keys: readonly string[], args: readonly string[]): Promise<unknown> {
+    try {
+      return await runScript(this.#cluster, script, keys, args)
+    } catch (error) {
+      // A node has gone: who has its slots now?
+      if (/closed/i.test(messageOf(error))) this.#cluster.refreshSlotsCache()
+      throw error
+    }
+  }
+
+  command(name: string, ...args: readonly string[]): Promise<unknown> {
+    return this.#cluster.call(name, ...args)
+  }
+
+  subscribe(live: readonly string[]): Promise<unknown> {
+    // One call for one slot.
+    return Promise.all(live.map((name) => this.#cluster.ssubscribe(name)))
+  }
+
+  unsubscribe(live: readonly string[]): Promise<unknown> {
+    return Promise.all(live.map((name) => this.#cluster.sunsubscribe(name)))
+  }
+
+  reconnect(): void {
+    this.#cluster.disconnect(true)
+  }
+
+  close(): void {
+    this.#cluster.disconnect()
+  }
+}

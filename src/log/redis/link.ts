@@ -1,0 +1,278 @@
+import { EventStreamError } from '../../core/errors.js'
+import type { LogHealth } from '../event-log.js'
+import { messageOf, type RedisDriver, whyFailed } from './driver.js'
+import type { ResolvedRedisOptions } from './options.js'
+import { Pending } from './pending.js'
+
+export type LinkOptions = Pick<
+  ResolvedRedisOptions,
+  'timeoutMs' | 'maxPending' | 'waitReplicas' | 'onHealth'
+>
+
+export interface LinkEvents {
+  message(live: string, text: string): void
+  /** Messages come again, of nothing yet. */
+  resubscribe(): Promise<void>
+}
+
+export interface LinkTask {
+  readonly what: string
+  readonly writes: boolean
+  attempt(driver: RedisDriver, lostForMs: number | undefined): Promise<unknown>
+}
+
+/** The oldest Redis that has all that is used: ranges that exclude an end, trimming by id. */
+const minVersion = [6, 2]
+/** In a cluster: sharded pub/sub. */
+const minClusterVersion = [7, 0]
+
+/** What no waiting will mend. */
+const hopeless = /\b(?:NOAUTH|WRONGPASS|NOPERM|invalid password|ERR AUTH|ENOTFOUND)\b/
+
+/** The connections to Redis: what waits for them, and whether they are there. */
+export class Link {
+  readonly #options: LinkOptions
+  readonly #events: LinkEvents
+  readonly #commands: Pending
+  readonly #subscriber: Pending
+  #driver: RedisDriver | undefined
+  #isUp = { commands: false, subscriber: false }
+  #health: LogHealth = { state: 'connecting', since: new Date() }
+  /** Why it will never work. */
+  #fatal: EventStreamError | undefined
+  #onChange: (() => void)[] = []
+  #replicating: Promise<unknown> | undefined
+  #isClosed = false
+
+  constructor(connect: () => Promise<RedisDriver>, options: LinkOptions, events: LinkEvents) {
+    this.#options = options
+    this.#events = events
+    const { timeoutMs, maxPending } = options
+    const onSilence = () => this.#silent()
+    this.#commands = new Pending(timeoutMs, maxPending, onSilence)
+    this.#subscriber = new Pending(timeoutMs, maxPending, onSilence)
+    connect().then(
+      (driver) => this.#open(driver),
+      (error: unknown) => this.#fail(error as EventStreamError),
+    )
+  }
+
+  health(): LogHealth {
+    return this.#health
+  }
+
+  /** @throws EventStreamError `ERR_LOG_UNAVAILABLE`, `ERR_LOG_REFUSED` or `ERR_OPTION`. */
+  async ready(): Promise<void> {
+    const deadline = performance.now() + this.#options.timeoutMs
+    for (;;) {
+      if (this.#fatal !== undefined) throw this.#fatal
+      if (this.#health.state === 'up') return
+      const { error } = this.#health
+      if (error !== undefined && hopeless.test(messageOf(error))) throw cannotConnect(error)
+      const left = deadline - performance.now()
+      if (left <= 0) throw cannotConnect(error)
+      await this.#changed(left)
+    }
+  }
+
+  run(task: LinkTask): Promise<unknown> {
+    return this.#run(this.#commands, task)
+  }
+
+  subscribe(live: readonly string[]): Promise<unknown> {
+    return this.#run(this.#subscriber, {
+      what: `The subscription to ${live.length} channels`,
+      writes: false,
+      attempt: (driver) => driver.subscribe(live),
+    })
+  }
+
+  async unsubscribe(live: readonly string[]): Promise<unknown> {
+    // A connection that is gone has no subscriptions.
+    return this.#isUp.subscriber ? this.#driver?.unsubscribe(live) : undefined
+  }
+
+  /**
+   * Resolves when what was written before is on as many replicas as are asked for. All that waits
+   * shares one `WAIT`.
+   */
+  async replicated(what: string): Promise<void> {
+    const { waitReplicas, timeoutMs } = this.#options
+    if (waitReplicas === 0) return
+    // One that is under way may be from before what was written.
+    const before = this.#replicating
+    if (before !== undefined) await before.catch(() => undefined)
+    this.#replicating ??= this.run({
+      what,
+      writes: false,
+      attempt: (driver) => driver.command('WAIT', String(waitReplicas), String(timeoutMs)),
+    }).finally(() => {
+      this.#replicating = undefined
+    })
+    const count = Number(await this.#replicating)
+    if (count >= waitReplicas) return
+    throw new EventStreamError(
+      'ERR_LOG_UNAVAILABLE',
+      `${what} is on ${count} replicas after ${timeoutMs} ms, and waitReplicas is ${waitReplicas}. ` +
+        'It may be lost if its server is: try again with an idempotency key.',
+    )
+  }
+
+  close(error: EventStreamError): void {
+    this.#isClosed = true
+    this.#commands.close(error)
+    this.#subscriber.close(error)
+    this.#driver?.close()
+    this.#change()
+  }
+
+  #run(pending: Pending, { what, writes, attempt }: LinkTask): Promise<unknown> {
+    if (this.#fatal !== undefined) return Promise.reject(this.#fatal)
+    return pending.run({
+      what,
+      writes,
+      attempt: (lostForMs) => attempt(this.#driver as RedisDriver, lostForMs),
+    })
+  }
+
+  #open(driver: RedisDriver): void {
+    if (this.#isClosed) return
+    if (driver.isCluster && this.#options.waitReplicas > 0) {
+      const why =
+        'waitReplicas is not for a cluster, where WAIT has no node to go to; leave it out.'
+      this.#fail(new EventStreamError('ERR_OPTION', why))
+      return
+    }
+    this.#driver = driver
+    driver.open({
+      message: (live, text) => this.#events.message(live, text),
+      commands: (isUp, error) => {
+        if (!isUp) this.#down('commands', error)
+        else void this.#greet(driver)
+      },
+      subscriber: (isUp, error) => {
+        if (isUp) this.#listen()
+        else this.#down('subscriber', error)
+      },
+    })
+  }
+
+  /** Looks at whom it talks to before anything else is sent. */
+  async #greet(driver: RedisDriver): Promise<void> {
+    try {
+      const info = String(await driver.command('INFO', 'server'))
+      const version = /redis_version:(\S+)/.exec(info)?.[1]
+      if (version !== undefined && !isEnough(version, driver.isCluster)) {
+        this.#fail(tooOld(version, driver.isCluster))
+        return
+      }
+    } catch (error) {
+      // Lost again already; or not allowed to ask, which is no reason not to go on.
+      if (whyFailed(error) !== 'refused') return
+    }
+    if (this.#isClosed) return
+    this.#isUp.commands = true
+    this.#commands.up()
+    this.#updateHealth()
+  }
+
+  #listen(): void {
+    if (this.#isClosed) return
+    this.#isUp.subscriber = true
+    this.#subscriber.up()
+    this.#updateHealth()
+    // Fails when the connection is lost again, and is then done again.
+    this.#events.resubscribe().catch(() => undefined)
+  }
+
+  #down(part: 'commands' | 'subscriber', error: Error | undefined): void {
+    if (this.#isClosed) return
+    this.#isUp[part] = false
+    const pending = part === 'commands' ? this.#commands : this.#subscriber
+    pending.down(error)
+    this.#updateHealth(error)
+  }
+
+  /** Connected, and nothing comes back: what is frozen may thaw, but a route may be gone for good. */
+  #silent(): void {
+    const error = new Error(`no answer for ${this.#options.timeoutMs} ms`)
+    this.#down('commands', error)
+    this.#down('subscriber', error)
+    this.#driver?.reconnect()
+  }
+
+  #fail(error: EventStreamError): void {
+    this.#fatal = error
+    this.#commands.close(error)
+    this.#subscriber.close(error)
+    this.#driver?.close()
+    this.#set({ state: 'down', since: new Date(), error })
+  }
+
+  #updateHealth(error?: Error): void {
+    const { state, since } = this.#health
+    if (this.#isUp.commands && this.#isUp.subscriber) {
+      if (state !== 'up') this.#set({ state: 'up', since: new Date() }, state !== 'connecting')
+    } else if (state === 'up') {
+      this.#set({ state: 'down', since: new Date(), error })
+    } else if (error !== undefined) {
+      // The first reason to be away is the one worth telling, until there has never been a connection.
+      const isFirst = state === 'connecting'
+      this.#set({ state: 'down', since: isFirst ? new Date() : since, error }, isFirst)
+    }
+  }
+
+  #set(health: LogHealth, isNews = true): void {
+    this.#health = health
+    if (isNews && !this.#isClosed) this.#tell(health)
+    this.#change()
+  }
+
+  #tell(health: LogHealth): void {
+    try {
+      this.#options.onHealth(health)
+    } catch (error) {
+      process.emitWarning(error instanceof Error ? error : String(error))
+    }
+  }
+
+  #change(): void {
+    for (const onChange of this.#onChange.splice(0)) onChange()
+  }
+
+  async #changed(ms: number): Promise<void> {
+    let timer: NodeJS.Timeout | undefined
+    await new Promise<void>((resolve) => {
+      this.#onChange.push(resolve)
+      timer = setTimeout(resolve, ms)
+    })
+    clearTimeout(timer)
+  }
+}
+
+function isEnough(version: string, isCluster: boolean): boolean {
+  const [major = 0, minor = 0] = version.split('.').map(Number)
+  const [wantedMajor = 0, wantedMinor = 0] = isCluster ? minClusterVersion : minVersion
+  return major > wantedMajor || (major === wantedMajor && minor >= wantedMinor)
+}
+
+function tooOld(version: string, isCluster: boolean): EventStreamError {
+  const wanted = (isCluster ? minClusterVersion : minVersion).join('.')
+  return new EventStreamError(
+    'ERR_LOG_REFUSED',
+    `This is Redis ${version}, and the event log needs ${wanted} or later${isCluster ? ' for a cluster' : ''}; upgrade it.`,
+  )
+}
+
+function cannotConnect(cause: Error | undefined): EventStreamError {
+  const reason = cause === undefined ? 'no answer' : messageOf(cause)
+  const isRefused = /\b(?:NOAUTH|WRONGPASS|NOPERM|invalid password|ERR AUTH)\b/.test(reason)
+  const advice = isRefused
+    ? 'give the right user and password.'
+    : 'check the URL, and that Redis runs there.'
+  return new EventStreamError(
+    isRefused ? 'ERR_LOG_REFUSED' : 'ERR_LOG_UNAVAILABLE',
+    `The event log cannot connect to Redis: ${reason}; ${advice}`,
+    { cause },
+  )
+}

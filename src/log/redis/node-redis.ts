@@ -1,0 +1,240 @@
+import { EventStreamError } from '../../core/errors.js'
+import { type DriverEvents, isUnknownScript, type RedisDriver, reconnectDelayMs } from './driver.js'
+import type { Script } from './scripts.js'
+
+type Listener = (text: string, live: string) => void
+
+/** What is used of a client of `redis`. */
+interface Client {
+  readonly isOpen: boolean
+  readonly isReady: boolean
+  readonly options?: { readonly socket?: object }
+  duplicate(options: object): Client
+  on(event: string, listener: (error: Error) => void): unknown
+  connect(): Promise<unknown>
+  sendCommand(args: readonly string[]): Promise<unknown>
+  subscribe(live: readonly string[], listener: Listener): Promise<unknown>
+  unsubscribe(live: readonly string[], listener: Listener): Promise<unknown>
+  destroy(): void
+}
+
+/** What is used of a cluster of `redis`. */
+interface Cluster {
+  readonly isOpen: boolean
+  readonly _options?: { readonly defaults?: { readonly socket?: object } }
+  duplicate(options: object): Cluster
+  on(event: string, listener: (error: Error) => void): unknown
+  connect(): Promise<unknown>
+  sendCommand(
+    key: string | undefined,
+    isReadonly: boolean,
+    args: readonly string[],
+  ): Promise<unknown>
+  sSubscribe(live: string, listener: Listener): Promise<unknown>
+  sUnsubscribe(live: string, listener: Listener): Promise<unknown>
+  destroy(): void
+}
+
+/** Whether it is a client, or a cluster, of the package `redis`. */
+export function isNodeRedis(client: unknown): client is Client | Cluster {
+  const { isOpen, duplicate, sendCommand } = Object(client) as Record<string, unknown>
+  return (
+    typeof isOpen === 'boolean' &&
+    typeof duplicate === 'function' &&
+    typeof sendCommand === 'function'
+  )
+}
+
+/**
+ * Connections made like those of a client of `redis`, which itself is left alone.
+ *
+ * @throws EventStreamError `ERR_OPTION` for its Sentinel, which cannot be told what to do with
+ *   commands whose connection broke.
+ */
+export function nodeRedisDriver(template: Client | Cluster): RedisDriver {
+  if ('subscribe' in template && 'options' in template && !('getMasterNode' in template)) {
+    return isCluster(template) ? new ClusterDriver(template) : new SingleDriver(template as Client)
+  }
+  if (isCluster(template)) return new ClusterDriver(template)
+  throw new EventStreamError(
+    'ERR_OPTION',
+    'redis is a Sentinel client of the package redis; give a URL redis+sentinel://host:26379/master or a client of ioredis.',
+  )
+}
+
+function isCluster(client: object): client is Cluster {
+  return 'slots' in client || 'getSlotRandomNode' in client
+}
+
+async function runScript(
+  send: (args: readonly string[]) => Promise<unknown>,
+  { sha, source }: Script,
+  keys: readonly string[],
+  args: readonly string[],
+): Promise<unknown> {
+  const rest = [String(keys.length), ...keys, ...args]
+  try {
+    return await send(['EVALSHA', sha, ...rest])
+  } catch (error) {
+    if (!isUnknownScript(error)) throw error
+    return send(['EVAL', source, ...rest])
+  }
+}
+
+class SingleDriver implements RedisDriver {
+  readonly isCluster = false
+  readonly #make: () => Client
+  #commands: Client
+  #subscriber: Client
+  #events: DriverEvents | undefined
+  readonly #onMessage: Listener = (text, live) => this.#events?.message(live, text)
+
+  constructor(template: Client) {
+    const socket = { ...template.options?.socket, reconnectStrategy: reconnectDelayMs }
+    // Waiting and repeating are the log's own: it knows what may be repeated.
+    this.#make = () =>
+      template.duplicate({ socket, disableOfflineQueue: true, keyPrefix: undefined })
+    this.#commands = this.#make()
+    this.#subscriber = this.#make()
+  }
+
+  open(events: DriverEvents): void {
+    this.#events = events
+    this.#connect()
+  }
+
+  run(script: Script, keys: readonly string[], args: readonly string[]): Promise<unknown> {
+    return runScript((command) => this.#commands.sendCommand(command), script, keys, args)
+  }
+
+  command(name: string, ...args: readonly string[]): Promise<unknown> {
+    return this.#commands.sendCommand([name, ...args])
+  }
+
+  subscribe(live: readonly string[]): Promise<unknown> {
+    return this.#subscriber.subscribe(live, this.#onMessage)
+  }
+
+  unsubscribe(live: readonly string[]): Promise<unknown> {
+    return this.#subscriber.unsubscribe(live, this.#onMessage)
+  }
+
+  reconnect(): void {
+    this.close()
+    this.#commands = this.#make()
+    this.#subscriber = this.#make()
+    this.#connect()
+  }
+
+  close(): void {
+    for (const client of [this.#commands, this.#subscriber]) if (client.isOpen) client.destroy()
+  }
+
+  #connect(): void {
+    const [commands, subscriber] = [this.#commands, this.#subscriber]
+    // A connection that was given up has nothing more to say.
+    watch(commands, (isUp, error) => {
+      if (commands === this.#commands) this.#events?.commands(isUp, error)
+    })
+    watch(subscriber, (isUp, error) => {
+      if (subscriber === this.#subscriber) this.#events?.subscriber(isUp, error)
+    })
+  }
+}
+
+/** Says when a connection is up or down, and connects it. */
+function watch(client: Client, tell: (isUp: boolean, error?: Error) => void): void {
+  client.on('ready', () => tell(true))
+  client.on('error', (error) => tell(false, error))
+  client.on('end', () => tell(false))
+  client.connect().catch((error: Error) => tell(false, error))
+}
+
+/** Sharded pub/sub: a message stays on the node of its channel. */
+class ClusterDriver implements RedisDriver {
+  readonly isCluster = true
+  readonly #make: () => Cluster
+  #cluster: Cluster
+  #events: DriverEvents | undefined
+  #retry: NodeJS.Timeout | undefined
+  #attempts = 0
+  #isClosed = false
+  readonly #onMessage: Listener = (text, live) => this.#events?.message(live, text)
+
+  constructor(template: Cluster) {
+    const defaults = template._options?.defaults
+    const socket = { ...defaults?.socket, reconnectStrategy: reconnectDelayMs }
+    this.#make = () =>
+      template.duplicate({
+        defaults: { ...defaults, socket, disableOfflineQueue: true },
+        keyPrefix: undefined,
+      })
+    this.#cluster = this.#make()
+  }
+
+  open(events: DriverEvents): void {
+    this.#events = events
+    this.#connect()
+  }
+
+  run(script: Script, keys: readonly string[], args: readonly string[]): Promise<unknown> {
+    return runScript(
+      (command) => this.#cluster.sendCommand(keys[0], false, command),
+      script,
+      keys,
+      args,
+    )
+  }
+
+  command(name: string, ...args: readonly string[]): Promise<unknown> {
+    return this.#cluster.sendCommand(undefined, false, [name, ...args])
+  }
+
+  subscribe(live: readonly string[]): Promise<unknown> {
+    return Promise.all(live.map((name) => this.#cluster.sSubscribe(name, this.#onMessage)))
+  }
+
+  unsubscribe(live: readonly string[]): Promise<unknown> {
+    return Promise.all(live.map((name) => this.#cluster.sUnsubscribe(name, this.#onMessage)))
+  }
+
+  reconnect(): void {
+    this.#end()
+    this.#cluster = this.#make()
+    this.#connect()
+  }
+
+  close(): void {
+    this.#isClosed = true
+    this.#end()
+  }
+
+  #end(): void {
+    clearTimeout(this.#retry)
+    if (this.#cluster.isOpen) this.#cluster.destroy()
+  }
+
+  /** A cluster does not come back by itself when none of its nodes answers at first. */
+  #connect(): void {
+    const cluster = this.#cluster
+    // A node that is away is the business of the commands that are for it.
+    let lastError: Error | undefined
+    cluster.on('error', (error) => {
+      lastError = error
+    })
+    cluster.connect().then(
+      () => {
+        if (this.#isClosed || cluster !== this.#cluster) return
+        this.#attempts = 0
+        this.#events?.commands(true)
+        this.#events?.subscriber(true)
+      },
+      (error: Error) => {
+        if (this.#isClosed || cluster !== this.#cluster) return
+        this.#events?.commands(false, lastError ?? error)
+        this.#attempts += 1
+        this.#retry = setTimeout(() => this.reconnect(), reconnectDelayMs(this.#attempts)).unref()
+      },
+    )
+  }
+}

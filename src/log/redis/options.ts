@@ -1,0 +1,102 @@
+import { EventStreamError, quote } from '../../core/errors.js'
+import { checkFunction, checkNames, checkWhole } from '../../core/options.js'
+import type { LogHealth } from '../event-log.js'
+import type { RedisClient } from './connect.js'
+
+/** Where a log is in Redis, and its limits. Processes that share it give the same. */
+export interface RedisEventLogOptions {
+  /**
+   * `redis://`, `rediss://`, or `redis+sentinel://host:port,host:port/master/db`; or a client of
+   * `ioredis` (also for Sentinel, or a `Cluster`) or `redis` (also a cluster). A client is a model
+   * of two connections that the log makes and closes by itself: it is neither used nor closed.
+   */
+  readonly redis: string | RedisClient
+  /**
+   * What all keys begin with, so that applications can share a Redis.
+   * @defaultValue 'headwater'
+   */
+  readonly prefix?: string | undefined
+  /**
+   * Entries kept per channel; a few more may be.
+   * @defaultValue 1000
+   */
+  readonly maxEvents?: number | undefined
+  /**
+   * Bytes of payload kept per channel, in UTF-8.
+   * @defaultValue 4_194_304
+   */
+  readonly maxBytes?: number | undefined
+  /**
+   * Milliseconds an entry is kept. Nothing is left of a channel that nobody follows, reads or
+   * appends to for this long.
+   * @defaultValue 300_000
+   */
+  readonly maxAgeMs?: number | undefined
+  /**
+   * Milliseconds that an append or a read waits for Redis, also while it is away.
+   * @defaultValue 5000
+   */
+  readonly timeoutMs?: number | undefined
+  /**
+   * Appends and reads that may wait for Redis at once. Those above it fail at once.
+   * @defaultValue 10_000
+   */
+  readonly maxPending?: number | undefined
+  /**
+   * Replicas that must have an entry before its append resolves, by `WAIT`. Not for a cluster.
+   * @defaultValue 0
+   */
+  readonly waitReplicas?: number | undefined
+  /**
+   * Called when Redis is out of reach, and when it is back.
+   * @defaultValue process.emitWarning, one line each
+   */
+  readonly onHealth?: ((health: LogHealth) => void) | undefined
+}
+
+export type ResolvedRedisOptions = {
+  readonly [name in keyof RedisEventLogOptions]-?: NonNullable<RedisEventLogOptions[name]>
+}
+
+/** @throws EventStreamError `ERR_OPTION` when an option cannot work. */
+export function resolveRedisOptions(options: RedisEventLogOptions): ResolvedRedisOptions {
+  const {
+    redis,
+    prefix = 'headwater',
+    maxEvents = 1000,
+    maxBytes = 4_194_304,
+    maxAgeMs = 300_000,
+    timeoutMs = 5000,
+    maxPending = 10_000,
+    waitReplicas = 0,
+    onHealth = warn,
+  } = Object(options) as RedisEventLogOptions
+  const numbers = { maxEvents, maxBytes, maxAgeMs, timeoutMs, maxPending }
+  checkNames('redisEventLog', options, [
+    'redis',
+    'prefix',
+    ...Object.keys(numbers),
+    'waitReplicas',
+    'onHealth',
+  ])
+  for (const [name, value] of Object.entries(numbers)) checkWhole(name, value, 1, 2 ** 31 - 1)
+  checkWhole('waitReplicas', waitReplicas, 0, 100)
+  checkFunction('onHealth', onHealth)
+  if (typeof prefix !== 'string' || !/^[\w.:/-]{1,100}$/.test(prefix)) {
+    throw new EventStreamError(
+      'ERR_OPTION',
+      `prefix is ${quote(prefix)}; give 1 to 100 letters, digits or . : / _ -`,
+    )
+  }
+  return { redis, prefix, ...numbers, waitReplicas, onHealth }
+}
+
+function warn({ state, error }: LogHealth): void {
+  process.emitWarning(
+    state === 'up'
+      ? 'The event log in Redis is back.'
+      : `The event log in Redis is out of reach: ${error?.message ?? 'connection lost'}. ` +
+          'Streams stay open, and go on when it is back.',
+    'EventStreamWarning',
+  )
+}

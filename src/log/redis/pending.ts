@@ -1,0 +1,197 @@
+import { EventStreamError } from '../../core/errors.js'
+import { messageOf, whyFailed } from './driver.js'
+
+/** Something that Redis is asked to do, tried until it is done, refused, or too late. */
+export interface Task {
+  /**
+   * Tries once.
+   *
+   * @param lostFor - Milliseconds since the first try that was lost; undefined when none was.
+   */
+  attempt(lostFor: number | undefined): Promise<unknown>
+  /** What its failure means, for the message: `The append to "a"`. */
+  readonly what: string
+  /** Whether something may have been done that nobody knows of, when it is too late. */
+  readonly writes: boolean
+}
+
+interface Waiting {
+  readonly task: Task
+  readonly startedAt: number
+  lostAt: number | undefined
+  lastError: unknown
+  isTrying: boolean
+  isSettled: boolean
+  readonly resolve: (result: unknown) => void
+  readonly reject: (error: unknown) => void
+}
+
+/** Milliseconds before a node that is busy (loading, failing over) is asked again. */
+const busyDelayMs = 100
+
+/**
+ * Tasks under way, each with a deadline. While Redis is away they wait, in order; once it has been
+ * away for longer than one would wait, they fail at once.
+ */
+export class Pending {
+  readonly #timeoutMs: number
+  readonly #maxPending: number
+  readonly #onSilence: () => void
+  readonly #tasks = new Set<Waiting>()
+  #isUp = false
+  #downSince = performance.now()
+  #reason: unknown
+  #answeredAt = 0
+  #timer: NodeJS.Timeout | undefined
+  #closed: EventStreamError | undefined
+
+  /**
+   * @param onSilence - Called when nothing was answered for `timeoutMs`.
+   */
+  constructor(timeoutMs: number, maxPending: number, onSilence: () => void) {
+    this.#timeoutMs = timeoutMs
+    this.#maxPending = maxPending
+    this.#onSilence = onSilence
+  }
+
+  /** Lets tasks go, in the order they came. */
+  up(): void {
+    if (this.#isUp) return
+    this.#isUp = true
+    this.#answeredAt = performance.now()
+    for (const waiting of [...this.#tasks]) if (this.#isUp) void this.#attempt(waiting)
+  }
+
+  down(reason: unknown): void {
+    if (this.#isUp) this.#downSince = performance.now()
+    this.#isUp = false
+    this.#reason = reason ?? this.#reason
+  }
+
+  /**
+   * @throws EventStreamError `ERR_LOG_UNAVAILABLE` when it was not done in time, or too much waits;
+   *   `ERR_LOG_REFUSED` when Redis has refused it.
+   */
+  run(task: Task): Promise<unknown> {
+    const now = performance.now()
+    if (this.#closed !== undefined) return Promise.reject(this.#closed)
+    if (this.#tasks.size >= this.#maxPending) {
+      return Promise.reject(this.#unavailable(task, `${this.#tasks.size} others wait already`))
+    }
+    if (!this.#isUp && now - this.#downSince >= this.#timeoutMs) {
+      return Promise.reject(this.#unavailable(task, 'Redis is out of reach'))
+    }
+    return new Promise((resolve, reject) => {
+      const waiting: Waiting = {
+        task,
+        startedAt: now,
+        lostAt: undefined,
+        lastError: undefined,
+        isTrying: false,
+        isSettled: false,
+        resolve,
+        reject,
+      }
+      this.#tasks.add(waiting)
+      this.#timer ??= setInterval(() => this.#check(), Math.max(5, this.#timeoutMs / 20)).unref()
+      if (this.#isUp) void this.#attempt(waiting)
+    })
+  }
+
+  /** Fails all that waits. */
+  close(error: EventStreamError): void {
+    this.#closed = error
+    for (const waiting of [...this.#tasks]) this.#settle(waiting, () => waiting.reject(error))
+  }
+
+  async #attempt(waiting: Waiting): Promise<void> {
+    if (waiting.isTrying || waiting.isSettled) return
+    const { task } = waiting
+    const now = performance.now()
+    waiting.isTrying = true
+    try {
+      const lostFor = waiting.lostAt === undefined ? undefined : now - waiting.lostAt
+      const result = await task.attempt(lostFor)
+      this.#answeredAt = performance.now()
+      this.#settle(waiting, () => waiting.resolve(result))
+    } catch (error) {
+      waiting.isTrying = false
+      this.#failed(waiting, error, now)
+    }
+  }
+
+  #failed(waiting: Waiting, error: unknown, triedAt: number): void {
+    waiting.lastError = error
+    const why = whyFailed(error)
+    if (why !== 'lost') this.#answeredAt = performance.now()
+    if (error instanceof EventStreamError) {
+      this.#settle(waiting, () => waiting.reject(error))
+    } else if (why === 'refused') {
+      this.#settle(waiting, () => waiting.reject(refused(waiting.task, error)))
+    } else {
+      if (why === 'lost') waiting.lostAt ??= triedAt
+      setTimeout(() => {
+        if (this.#isUp) void this.#attempt(waiting)
+      }, busyDelayMs).unref()
+    }
+  }
+
+  #settle(waiting: Waiting, settle: () => void): void {
+    if (waiting.isSettled) return
+    waiting.isSettled = true
+    this.#tasks.delete(waiting)
+    if (this.#tasks.size === 0) {
+      clearInterval(this.#timer)
+      this.#timer = undefined
+    }
+    settle()
+  }
+
+  #check(): void {
+    const now = performance.now()
+    const deadline = now - this.#timeoutMs
+    let isLate = false
+    for (const waiting of this.#tasks) {
+      // Those that came later have more time.
+      if (waiting.startedAt > deadline) break
+      isLate = true
+      const error = this.#unavailable(waiting.task, 'Redis did not answer in time', waiting)
+      this.#settle(waiting, () => waiting.reject(error))
+    }
+    if (isLate && this.#isUp && this.#answeredAt <= deadline) this.#onSilence()
+  }
+
+  #unavailable(task: Task, why: string, waiting?: Waiting): EventStreamError {
+    const cause = waiting?.lastError ?? this.#reason
+    const reason = cause === undefined ? '' : ` (${messageOf(cause)})`
+    const wasSent = task.writes && (waiting?.isTrying || waiting?.lostAt !== undefined)
+    const advice = wasSent
+      ? 'It may have been done all the same: try again with an idempotency key'
+      : 'Nothing was done: try again later'
+    return new EventStreamError(
+      'ERR_LOG_UNAVAILABLE',
+      `${task.what} failed: ${why}${reason}. ${advice}.`,
+      {
+        cause,
+      },
+    )
+  }
+}
+
+function refused(task: Task, cause: unknown): EventStreamError {
+  return new EventStreamError(
+    'ERR_LOG_REFUSED',
+    `${task.what} failed, Redis has refused it: ${messageOf(cause)}. ${adviceFor(messageOf(cause))}`,
+    { cause },
+  )
+}
+
+function adviceFor(message: string): string {
+  if (message.includes('WRONGTYPE')) {
+    return 'A key holds something else: give the log a prefix of its own.'
+  }
+  if (message.startsWith('OOM')) return 'Its memory is full: raise maxmemory, or keep less.'
+  if (/^(?:NOAUTH|WRONGPASS)/.test(message)) return 'Give the right user and password.'
+  if (message.includes('NOPERM')) return 'Allow this user the commands that PROTOCOL.md lists.'
+  return 'Nothing was done.'
+}

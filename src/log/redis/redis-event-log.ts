@@ -1,0 +1,222 @@
+import { randomBytes } from 'node:crypto'
+import { type EntryId, isEntryId } from '../../core/entry-id.js'
+import { EventStreamError, quote } from '../../core/errors.js'
+import type {
+  Appended,
+  EventLog,
+  Gap,
+  LogHealth,
+  LogListener,
+  NewEntry,
+  Page,
+  PageLimit,
+  ReadFrom,
+  RemoteLog,
+  StoredEvent,
+} from '../event-log.js'
+import { randomNonce } from '../nonce.js'
+import { redisConnector } from './connect.js'
+import { whyFailed } from './driver.js'
+import { channelKeys, packEntry, parseStored } from './format.js'
+import { Link } from './link.js'
+import { type RedisEventLogOptions, resolveRedisOptions } from './options.js'
+import { type Scripts, scriptsFor } from './scripts.js'
+import { Subscriptions } from './subscriptions.js'
+
+/**
+ * How much longer than an append was lost the stream is searched for it, in milliseconds: for what
+ * the clocks of a master and the replica that took its place may differ.
+ */
+const searchSlackMs = 5000
+
+/**
+ * An event log in Redis 6.2 or later (7.0 for a cluster), or Valkey: shared by all processes that give
+ * the same Redis and prefix, and as durable as that Redis is.
+ *
+ * Connects at once, and comes back whenever the connection is lost. Call `ready()` at start-up to
+ * learn of what will never work.
+ *
+ * @throws EventStreamError `ERR_OPTION` when an option cannot work.
+ */
+export function redisEventLog(options: RedisEventLogOptions): EventLog & RemoteLog {
+  return new RedisEventLog(options)
+}
+
+class RedisEventLog implements EventLog, RemoteLog {
+  readonly #prefix: string
+  readonly #link: Link
+  readonly #scriptsOf: (isCluster: boolean) => Scripts
+  readonly #subscriptions: Subscriptions
+  readonly #producer = randomBytes(6).toString('hex')
+  /** Grows whenever an append may have been lost, see the script. */
+  #epoch = 0
+  #ready: Promise<void> | undefined
+  #isClosed = false
+
+  constructor(options: RedisEventLogOptions) {
+    const { redis, prefix, maxEvents, maxBytes, maxAgeMs, ...link } = resolveRedisOptions(options)
+    this.#prefix = prefix
+    const scripts = [false, true].map((isCluster) =>
+      scriptsFor({ maxEvents, maxBytes, maxAgeMs, isCluster }),
+    )
+    this.#scriptsOf = (isCluster) => scripts[Number(isCluster)] as Scripts
+    this.#subscriptions = new Subscriptions({
+      prefix,
+      subscribe: (live) => this.#link.subscribe(live),
+      unsubscribe: (live) => this.#link.unsubscribe(live),
+      heads: (channels) => this.heads(channels),
+    })
+    this.#link = new Link(redisConnector(redis), link, {
+      message: (live, text) => this.#subscriptions.message(live, text),
+      resubscribe: () => this.#subscriptions.resubscribe(),
+    })
+  }
+
+  ready(): Promise<void> {
+    if (this.#ready === undefined) {
+      this.#ready = this.#link.ready().then(() => this.#probe())
+      // The next call tries again.
+      this.#ready.catch(() => {
+        this.#ready = undefined
+      })
+    }
+    return this.#ready
+  }
+
+  health(): LogHealth {
+    return this.#link.health()
+  }
+
+  async append(channel: string, entries: readonly NewEntry[]): Promise<readonly Appended[]> {
+    this.#checkOpen()
+    const { keys, live } = channelKeys(this.#prefix, channel)
+    const origin = String(randomNonce())
+    const rest: string[] = []
+    for (const entry of entries) {
+      const text = packEntry(entry)
+      rest.push(String(randomNonce()), entry.idempotencyKey ?? '', String(text.length), text)
+    }
+    const reply = await this.#link.run({
+      what: `The append to ${quote(channel)}`,
+      writes: true,
+      attempt: async (driver, lostForMs) => {
+        const { append } = this.#scriptsOf(driver.isCluster)
+        const since = lostForMs === undefined ? '' : String(Math.ceil(lostForMs) + searchSlackMs)
+        const args = [origin, live, this.#producer, String(this.#epoch), since, ...rest]
+        try {
+          const answer = await driver.run(append, keys, args)
+          // This one overtook a later try of an earlier append, and was not run.
+          if (answer === 'fenced') throw new Error('fenced')
+          return answer
+        } catch (error) {
+          if (whyFailed(error) === 'lost') this.#epoch += 1
+          throw error
+        }
+      },
+    })
+    if (reply === 'closed') {
+      throw new EventStreamError(
+        'ERR_CHANNEL_CLOSED',
+        `The channel ${quote(channel)} is closed and takes no more events.`,
+      )
+    }
+    await this.#link.replicated(`The append to ${quote(channel)}`)
+    const parts = reply as string[]
+    return entries.map((_entry, i) => ({
+      id: parts[3 * i] as EntryId,
+      prevId: parts[3 * i + 1] as EntryId,
+      duplicate: parts[3 * i + 2] === '1',
+    }))
+  }
+
+  async read(channel: string, from: ReadFrom, limit: PageLimit): Promise<Page> {
+    this.#checkOpen()
+    const isOdd = typeof from === 'string' && from !== 'earliest' && !isEntryId(from)
+    const start = isOdd ? 'earliest' : typeof from === 'string' ? from : String(from.last)
+    const args = [start, String(limit.maxEvents), String(limit.maxLength), String(randomNonce())]
+    const { keys } = channelKeys(this.#prefix, channel)
+    const [head, gap, ...parts] = (await this.#link.run({
+      what: `The read of ${quote(channel)}`,
+      writes: false,
+      attempt: (driver) => driver.run(this.#scriptsOf(driver.isCluster).read, keys, args),
+    })) as [EntryId, Gap | '', ...string[]]
+    const entries: StoredEvent[] = []
+    for (let i = 0; i < parts.length; i += 2) {
+      entries.push(parseStored(parts[i] as EntryId, parts[i + 1] as string))
+    }
+    return { entries, gap: isOdd ? 'unknown' : gap || undefined, head }
+  }
+
+  async heads(channels: readonly string[]): Promise<readonly EntryId[]> {
+    this.#checkOpen()
+    const what = `The look at ${channels.length} channels`
+    const result = await this.#link.run({
+      what,
+      writes: false,
+      attempt: (driver) => {
+        const { heads } = this.#scriptsOf(driver.isCluster)
+        const run = (names: readonly string[]) =>
+          driver.run(
+            heads,
+            names.flatMap((name) => channelKeys(this.#prefix, name).keys),
+            names.map(() => String(randomNonce())),
+          ) as Promise<EntryId[]>
+        // A script's keys are in one slot.
+        return driver.isCluster
+          ? Promise.all(channels.map((name) => run([name]))).then((lists) => lists.flat())
+          : run(channels)
+      },
+    })
+    return result as EntryId[]
+  }
+
+  follow(channel: string, listener: LogListener): Promise<() => void> {
+    return Promise.resolve().then(() => {
+      this.#checkOpen()
+      return this.#subscriptions.follow(channel, listener)
+    })
+  }
+
+  async closeChannel(channel: string): Promise<void> {
+    this.#checkOpen()
+    const { keys } = channelKeys(this.#prefix, channel)
+    await this.#link.run({
+      what: `The closing of ${quote(channel)}`,
+      writes: true,
+      attempt: (driver) =>
+        driver.run(this.#scriptsOf(driver.isCluster).close, keys, [String(randomNonce())]),
+    })
+  }
+
+  async close(): Promise<void> {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    this.#subscriptions.close()
+    this.#link.close(closedError())
+  }
+
+  /** Whether all that is needed is allowed here, and no key is something else. */
+  async #probe(): Promise<void> {
+    const channel = `headwater.ready.${this.#producer}`
+    await this.append(channel, [{ data: 'ready' }])
+    await this.read(channel, 'earliest', { maxEvents: 1, maxLength: 1 })
+    const leave = await this.follow(channel, { append: () => undefined, suspect: () => undefined })
+    leave()
+    await this.#link.run({
+      what: 'The check of Redis',
+      writes: false,
+      attempt: (driver) => driver.command('DEL', ...channelKeys(this.#prefix, channel).keys),
+    })
+  }
+
+  #checkOpen(): void {
+    if (this.#isClosed) throw closedError()
+  }
+}
+
+function closedError(): EventStreamError {
+  return new EventStreamError(
+    'ERR_LOG_CLOSED',
+    'The event log is closed; publish and read before close().',
+  )
+}

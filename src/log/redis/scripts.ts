@@ -1,0 +1,258 @@
+import { createHash } from 'node:crypto'
+
+/** A Lua script, and the name that Redis keeps it under. */
+export interface Script {
+  readonly source: string
+  readonly sha: string
+}
+
+/** Limits of a channel, in the scripts' units. */
+export interface ScriptLimits {
+  readonly maxEvents: number
+  /** Bytes of UTF-8. */
+  readonly maxBytes: number
+  readonly maxAgeMs: number
+  /** A cluster has sharded pub/sub, which stays on the channel's own node. */
+  readonly isCluster: boolean
+}
+
+export interface Scripts {
+  readonly append: Script
+  readonly read: Script
+  readonly heads: Script
+  readonly close: Script
+}
+
+/** Live messages above this many bytes tell only that there is something to read. */
+const maxMessageBytes = 65_536
+
+/** Below this, trimming by whole nodes of the stream would keep a multiple of what is asked. */
+const exactTrimming = 200
+
+/**
+ * What every script has. Keys of a channel are the stream of entries, the hash of what is known
+ * about it, and the sorted set of idempotency keys by `seq`; PROTOCOL.md describes them.
+ *
+ * - `h` is the head, `c` the bytes ever appended, `x` is set when the channel is closed.
+ * - `b` and `t` are the bytes before, and the time of, the earliest entry when it was last looked at:
+ *   never more than the truth, so that what is to be trimmed is looked for only when there may be any.
+ * - `f` lists producers that have had to repeat appends: see `append`.
+ */
+const common = ({ maxEvents, maxBytes, maxAgeMs }: ScriptLimits) => `
+local maxEvents, maxBytes, maxAgeMs = ${maxEvents}, ${maxBytes}, ${maxAgeMs}
+local function whole(n) return string.format('%.0f', n) end
+local function seqOf(id) return tonumber(string.match(id, '^%d+')) end
+local function nonceOf(id) return string.match(id, '%d+$') end
+local function now()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+-- Of an entry: the id before it, its time, and the bytes appended before it.
+local function parse(entry)
+  local nonce, at, start = string.match(entry[2][2], '^(%d+) (%d+) (%d+)')
+  return whole(seqOf(entry[1]) - 1) .. '-' .. nonce, tonumber(at), tonumber(start)
+end
+-- A channel that is not there, or whose hash alone was evicted.
+local function create(stream, meta, keys, nonce, at)
+  redis.call('DEL', stream, keys)
+  local head = '0-' .. nonce
+  redis.call('HSET', meta, 'h', head, 'c', 0, 'b', 0, 't', whole(at))
+  redis.call('PEXPIRE', meta, maxAgeMs)
+  return head
+end
+local function trim(stream, meta, head, bytes, at)
+  local kept, oldest = bytes, at
+  local cut
+  repeat
+    local entries = redis.call('XRANGE', stream, '-', '+', 'COUNT', 8)
+    for _, entry in ipairs(entries) do
+      local _, time, start = parse(entry)
+      if at - time < maxAgeMs and (bytes - start <= maxBytes or entry[1] == head) then
+        kept, oldest, cut = start, time, entry[1]
+        break
+      end
+    end
+    if #entries > 0 then
+      redis.call('XTRIM', stream, 'MINID', cut or whole(seqOf(entries[#entries][1]) + 1))
+    end
+  until cut or #entries == 0
+  redis.call('HSET', meta, 'b', whole(kept), 't', whole(oldest))
+end
+`
+
+/**
+ * Appends entries. `ARGV`: a nonce for a new channel, the live channel, the producer, its epoch, and
+ * since how many milliseconds this append may have been under way (empty the first time); then for
+ * each entry its nonce, idempotency key or nothing, length in UTF-16 units, and packed text.
+ *
+ * An append whose connection broke may have arrived, may be on its way still, or may be lost. The
+ * producer repeats it in its next epoch: what is found in the stream was appended, and a fence keeps
+ * what is still on its way in an older epoch from being appended after all.
+ *
+ * @returns `id, prevId, '1' when the key was known` for each entry; or `'closed'`, or `'fenced'`.
+ */
+const append = (limits: ScriptLimits) => `${common(limits)}
+local stream, meta, keys = KEYS[1], KEYS[2], KEYS[3]
+local live, producer, epoch, since = ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5]
+local at = now()
+local head, bytes, before, oldest, closed, fences =
+  unpack(redis.call('HMGET', meta, 'h', 'c', 'b', 't', 'x', 'f'))
+if closed then return 'closed' end
+if not head then
+  head, bytes, before, oldest, fences = create(stream, meta, keys, ARGV[1], at), 0, 0, at, false
+end
+bytes = tonumber(bytes)
+local known = {}
+if since ~= '' then
+  local from, last = at - tonumber(since), '+'
+  repeat
+    local entries = redis.call('XREVRANGE', stream, last, '-', 'COUNT', 16)
+    local time = at
+    for _, entry in ipairs(entries) do
+      local prev
+      prev, time = parse(entry)
+      known[nonceOf(entry[1])] = { entry[1], prev }
+      last = '(' .. entry[1]
+    end
+  until #entries < 16 or time < from
+  fences = string.gsub(fences or '', ' ' .. producer .. ':%d+', '')
+  redis.call('HSET', meta, 'f', string.sub(' ' .. producer .. ':' .. epoch .. fences, 1, 400))
+elseif fences then
+  local fence = string.match(fences, ' ' .. producer .. ':(%d+)')
+  if fence and tonumber(fence) > epoch then return 'fenced' end
+end
+local result, message, messageBytes = {}, { head }, 0
+local seq, nonce, hasKeys = seqOf(head), nonceOf(head), false
+local function give(id, prev, duplicate)
+  result[#result + 1], result[#result + 2], result[#result + 3] = id, prev, duplicate
+end
+for i = 6, #ARGV, 4 do
+  local own, key, units, text = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
+  local earlier = known[own]
+  if earlier then
+    give(earlier[1], earlier[2], '0')
+  else
+    local found
+    if key ~= '' then
+      local at = redis.call('ZSCORE', keys, key)
+      if at then found = redis.call('XRANGE', stream, at, at, 'COUNT', 1)[1] end
+    end
+    if found then
+      give(found[1], (parse(found)), '1')
+    else
+      local prev = whole(seq) .. '-' .. nonce
+      local header = nonce .. ' ' .. whole(at) .. ' ' .. whole(bytes) .. '\\n'
+      seq, nonce, bytes = seq + 1, own, bytes + #text
+      local id = whole(seq) .. '-' .. own
+      redis.call('XADD', stream, 'MAXLEN', '${limits.maxEvents < exactTrimming ? '=' : '~'}', maxEvents, id, 'e', header .. text)
+      if key ~= '' then
+        redis.call('ZADD', keys, seq, key)
+        hasKeys = true
+      end
+      give(id, prev, '0')
+      messageBytes = messageBytes + #text
+      message[#message + 1] = '\\n' .. id .. ' ' .. units .. '\\n' .. text
+    end
+  end
+end
+if #message == 1 then return result end
+head = whole(seq) .. '-' .. nonce
+redis.call('HSET', meta, 'h', head, 'c', whole(bytes))
+redis.call('PEXPIRE', stream, maxAgeMs)
+redis.call('PEXPIRE', meta, maxAgeMs)
+if hasKeys then
+  redis.call('ZREMRANGEBYSCORE', keys, '-inf', seq - maxEvents)
+  redis.call('PEXPIRE', keys, maxAgeMs)
+end
+if bytes - before > maxBytes or at - oldest > maxAgeMs then
+  trim(stream, meta, head, bytes, at)
+end
+redis.call('${limits.isCluster ? 'SPUBLISH' : 'PUBLISH'}', live,
+  messageBytes > ${maxMessageBytes} and '*' .. head or table.concat(message))
+return result
+`
+
+/**
+ * Reads a page. `ARGV`: `earliest`, the number of the last entries wanted, or an id; entries and bytes of a page at
+ * most; a nonce for a new channel.
+ *
+ * @returns The head, the gap or nothing, then id and text of each entry.
+ */
+const read = (limits: ScriptLimits) => `${common(limits)}
+local stream, meta, keys = KEYS[1], KEYS[2], KEYS[3]
+local from, maxEntries, maxLength = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local at = now()
+local head, bytes, oldest = unpack(redis.call('HMGET', meta, 'h', 'c', 't'))
+if not head then
+  return { create(stream, meta, keys, ARGV[4], at), string.find(from, '-', 1, true) and 'unknown' or '' }
+end
+redis.call('PEXPIRE', meta, maxAgeMs)
+if at - oldest > maxAgeMs then trim(stream, meta, head, tonumber(bytes), at) end
+local result, start = { head, '' }, '-'
+if from == head then return result end
+if string.find(from, '-', 1, true) then
+  local first = redis.call('XRANGE', stream, from, from, 'COUNT', 1)[1]
+  if first then
+    start = '(' .. from
+  else
+    first = redis.call('XRANGE', stream, '-', '+', 'COUNT', 1)[1]
+    local prev = first and (parse(first)) or head
+    if from ~= prev then result[2] = seqOf(from) < seqOf(prev) and 'trimmed' or 'unknown' end
+  end
+elseif from ~= 'earliest' then
+  start = whole(math.max(1, seqOf(head) - tonumber(from) + 1))
+end
+-- Few at a time, since each may be large.
+local length, count, step = 0, 0, 16
+while count < maxEntries and (length < maxLength or count == 0) do
+  local want = math.min(step, maxEntries - count)
+  local entries = redis.call('XRANGE', stream, start, '+', 'COUNT', want)
+  for _, entry in ipairs(entries) do
+    if length >= maxLength and count > 0 then break end
+    result[#result + 1], result[#result + 2] = entry[1], entry[2][2]
+    length, count, start = length + #entry[2][2], count + 1, '(' .. entry[1]
+  end
+  if #entries < want then break end
+  if length / count < 512 then step = 128 end
+end
+return result
+`
+
+/** Tells heads, and keeps the channels. `ARGV`: a nonce for each channel that is new. */
+const heads = (limits: ScriptLimits) => `${common(limits)}
+local result = {}
+for i = 1, #ARGV do
+  local stream, meta, keys = KEYS[3 * i - 2], KEYS[3 * i - 1], KEYS[3 * i]
+  local head = redis.call('HGET', meta, 'h')
+  if head then
+    redis.call('PEXPIRE', meta, maxAgeMs)
+  else
+    head = create(stream, meta, keys, ARGV[i], now())
+  end
+  result[i] = head
+end
+return result
+`
+
+/** Lets a channel take no more entries. `ARGV`: a nonce, if it is new. */
+const close = (limits: ScriptLimits) => `${common(limits)}
+local stream, meta, keys = KEYS[1], KEYS[2], KEYS[3]
+if redis.call('EXISTS', meta) == 0 then create(stream, meta, keys, ARGV[1], now()) end
+redis.call('HSET', meta, 'x', 1)
+redis.call('PEXPIRE', meta, maxAgeMs)
+return 'closed'
+`
+
+/** The scripts, with the limits of one log written into them. */
+export function scriptsFor(limits: ScriptLimits): Scripts {
+  return {
+    append: script(append(limits)),
+    read: script(read(limits)),
+    heads: script(heads(limits)),
+    close: script(close(limits)),
+  }
+}
+
+function script(source: string): Script {
+  return { source, sha: createHash('sha1').update(source).digest('hex') }
+}
