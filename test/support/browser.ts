@@ -1,7 +1,6 @@
-import { spawnSync } from 'node:child_process'
-import { join } from 'node:path'
-import { afterAll, afterEach, beforeAll, describe, jest } from '@jest/globals'
+import { afterAll, afterEach, beforeAll, jest } from '@jest/globals'
 import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core'
+import { describeWith, pathOf } from './services.js'
 
 export interface Chromium {
   /** Opens a page in a profile of its own. It is closed at the end of the test. */
@@ -18,21 +17,14 @@ const args = [
   '--disable-sync',
 ]
 
-/**
- * `describe` for tests in a real browser. Without Chromium they fail where `CI` is set; elsewhere
- * they are skipped, and stderr tells so.
- */
+/** `describe` for tests in a real browser. See `describeWith` for what it does without Chromium. */
 export function describeWithChromium(name: string, tests: (browser: Chromium) => void): void {
-  const found = findChromium()
-  const run = found.path !== undefined || process.env.CI ? describe : describe.skip
-  if (run === describe.skip) process.stderr.write(`Skipped: ${name}. ${found.howToGet}\n`)
-  run(name, () => {
+  describeWith('chromium', name, () => {
     let browser: Browser | undefined
     const contexts: BrowserContext[] = []
 
     beforeAll(async () => {
-      if (found.path === undefined) throw new Error(found.howToGet)
-      browser = await chromium.launch({ executablePath: found.path, args })
+      browser = await chromium.launch({ executablePath: pathOf('chromium'), args })
     }, 60_000)
 
     afterEach(async () => {
@@ -55,10 +47,4 @@ export function describeWithChromium(name: string, tests: (browser: Chromium) =>
       },
     })
   })
-}
-
-function findChromium(): { readonly path: string | undefined; readonly howToGet: string } {
-  const script = join(__dirname, '../../scripts/ensure-chromium.mjs')
-  const { stdout, stderr } = spawnSync(process.execPath, [script, '--find'], { encoding: 'utf8' })
-  return { path: stdout.trim() || undefined, howToGet: stderr.trim() }
 }

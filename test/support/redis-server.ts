@@ -17,13 +17,13 @@ export interface RedisServerOptions {
   /** What goes when memory is full, such as `allkeys-lru`. By default nothing: writes are refused. */
   readonly policy?: string | undefined
   readonly password?: string | undefined
-  /** The master of the same password to copy. The start then waits for the copy to be complete. */
+  /** The master, of the same password. The start waits until all that it has is copied. */
   readonly replicaOf?: RedisServer | undefined
   /** Makes it a node of a cluster, which has no slots and knows no other nodes yet. */
   readonly cluster?: boolean | undefined
-  /** Lines of a configuration file, which the server may rewrite. */
+  /** Further lines of its configuration file: `['hz 100']`. */
   readonly config?: readonly string[] | undefined
-  /** Further arguments: `['--hz', '100']`. */
+  /** Further arguments, which override the file at each start: `['--hz', '100']`. */
   readonly extra?: readonly string[] | undefined
 }
 
@@ -59,6 +59,7 @@ export class RedisServer {
       const server = new RedisServer(options, folder, port, await freePort())
       try {
         await server.#start()
+        await until(() => server.#isCopying(), startTimeoutMs)
         return server
       } catch (error) {
         await server.stop()
@@ -91,7 +92,7 @@ export class RedisServer {
   /**
    * Starts it again at the same port, after a `kill` if it runs.
    *
-   * @param options - `empty` removes all that is on disk before, as if the machine were a new one.
+   * @param options - `empty` removes all that was on disk, as if the machine were a new one.
    */
   async restart(options: { readonly empty?: boolean } = {}): Promise<void> {
     await this.kill()
@@ -150,9 +151,10 @@ export class RedisServer {
     return parseInfo(String(await this.cli('INFO', section)))
   }
 
-  /** Makes a replica a master. */
+  /** Makes a replica a master, which it is after a restart too. */
   async promote(): Promise<void> {
     await this.cli('REPLICAOF', 'NO', 'ONE')
+    await this.cli('CONFIG', 'REWRITE')
   }
 
   /** By name, in lower case: `{ xadd: { calls: 2, usec: 31 } }`. Subcommands are `config|get`. */
@@ -179,61 +181,67 @@ export class RedisServer {
 
   async #start(): Promise<void> {
     await mkdir(this.#dataFolder, { recursive: true })
-    const args = [...(await this.#configFile()), ...this.#arguments()]
+    const args = [await this.#configFile(), ...(this.#options.extra ?? [])]
     const running = await OwnProcess.start(pathOf('redis-server'), args, this.#folder)
     this.#process = running
-    await until(async () => {
+    await until(() => {
       if (running.hasExited) throw new Error(`redis-server has ended:\n${running.output}`)
-      return this.#isReady()
+      return this.#answers(running.pid)
     }, startTimeoutMs)
   }
 
-  async #isReady(): Promise<boolean> {
+  async #answers(pid: number): Promise<boolean> {
     try {
-      if ((await this.cli('PING')) !== 'PONG') return false
-      if (this.#options.replicaOf === undefined) return true
-      const { role, master_link_status: link } = await this.info('replication')
-      return role === 'master' || link === 'up'
+      await this.cli('PING')
+      // Another server may have taken the port just before, and answer in the place of this one.
+      return (await this.info('server')).process_id === String(pid)
     } catch {
       // It does not listen yet, or is loading what was stored.
       return false
     }
   }
 
-  async #configFile(): Promise<string[]> {
-    const { config } = this.#options
-    if (config === undefined) return []
-    const file = join(this.#dataFolder, 'redis.conf')
-    try {
-      await writeFile(file, `${config.join('\n')}\n`, { flag: 'wx' })
-    } catch (error) {
-      // What the server made of the file is what it starts with again.
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
-    }
-    return [file]
+  /** Whether the master, if there is one, has sent all that it has, and goes on with what is new. */
+  async #isCopying(): Promise<boolean> {
+    const replication = await this.#options.replicaOf?.info('replication')
+    const own = `port=${this.port},state=online`
+    return replication === undefined || Object.values(replication).some((it) => it.includes(own))
   }
 
-  #arguments(): string[] {
-    const { appendOnly, maxMemory, policy, password, replicaOf, cluster, extra } = this.#options
-    const settings: Record<string, string | number | undefined> = {
+  /** Writes it unless it is there: what the server made of it is what it starts with again. */
+  async #configFile(): Promise<string> {
+    const file = join(this.#dataFolder, 'redis.conf')
+    const text = [...this.#settings(), ...(this.#options.config ?? []), ''].join('\n')
+    try {
+      await writeFile(file, text, { flag: 'wx' })
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+    }
+    return file
+  }
+
+  #settings(): string[] {
+    const { appendOnly, maxMemory, policy, password, replicaOf, cluster } = this.#options
+    const settings = {
       port: this.port,
       bind: '127.0.0.1',
       dir: this.#dataFolder,
-      save: '',
+      save: '""',
       appendonly: appendOnly && 'yes',
       appendfsync: appendOnly,
       maxmemory: maxMemory,
       'maxmemory-policy': policy,
-      requirepass: password,
-      masterauth: password,
+      requirepass: password && JSON.stringify(password),
+      masterauth: password && JSON.stringify(password),
       replicaof: replicaOf && `127.0.0.1 ${replicaOf.port}`,
       // Otherwise a master waits 5 seconds for more replicas to come.
       'repl-diskless-sync-delay': 0,
       'cluster-enabled': cluster ? 'yes' : undefined,
       'cluster-port': cluster ? this.#busPort : undefined,
     }
-    const given = Object.entries(settings).filter(([, value]) => value !== undefined)
-    return [...given.flatMap(([name, value]) => [`--${name}`, String(value)]), ...(extra ?? [])]
+    return Object.entries(settings)
+      .filter(([, value]) => value !== undefined)
+      .map(([name, value]) => `${name} ${value}`)
   }
 }
 

@@ -52,8 +52,8 @@ export function whyFailed(error: unknown): Failure {
 }
 
 export function messageOf(error: unknown): string {
-  // A script's own error comes behind where it happened.
-  return String(Object(error).message ?? error).replace(/^(?:ERR )?Error running script[^:]*: /, '')
+  // Where in a script it happened is nothing to anybody.
+  return String(Object(error).message ?? error).replace(/\s*script: [0-9a-f]{40}, on @.*$/s, '')
 }
 
 export function isUnknownScript(error: unknown): boolean {

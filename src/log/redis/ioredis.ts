@@ -18,6 +18,8 @@ const connectionOptions: RedisOptions = {
   maxRetriesPerRequest: 0,
   retryStrategy: reconnectDelayMs,
   keepAlive: 10_000,
+  // After a close: its timer would keep the process.
+  disconnectTimeout: 200,
   // After a failover the old master is a replica: find the new one.
   reconnectOnError: (error) => error.message.startsWith('READONLY'),
 }
@@ -118,7 +120,7 @@ class ClusterDriver implements RedisDriver {
       retryDelayOnFailover: 0,
       slotsRefreshInterval: 5000,
       clusterRetryStrategy: reconnectDelayMs,
-      redisOptions: { keyPrefix: '', keepAlive: 10_000 },
+      redisOptions: { keyPrefix: '', keepAlive: 10_000, disconnectTimeout: 200 },
     })
   }
 

@@ -192,6 +192,6 @@ function adviceFor(message: string): string {
   }
   if (message.startsWith('OOM')) return 'Its memory is full: raise maxmemory, or keep less.'
   if (/^(?:NOAUTH|WRONGPASS)/.test(message)) return 'Give the right user and password.'
-  if (message.includes('NOPERM')) return 'Allow this user the commands that PROTOCOL.md lists.'
+  if (/NOPERM|can't run this command|No permissions/.test(message)) return 'Allow this user the commands that PROTOCOL.md lists.'
   return 'Nothing was done.'
 }

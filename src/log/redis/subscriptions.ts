@@ -10,11 +10,14 @@ export interface SubscriptionHost {
   heads(channels: readonly string[]): Promise<readonly EntryId[]>
 }
 
-/** How long a channel that nobody follows any more stays subscribed, in case somebody comes back. */
-const lingerMs = 10_000
+export interface SubscriptionTimes {
+  /** How long a channel that nobody follows any more stays subscribed, in case somebody comes back. */
+  readonly lingerMs: number
+  /** Between two looks for messages that were lost, on average. */
+  readonly checkMs: number
+}
 
-/** Between two looks for messages that were lost, on average. */
-const checkMs = 10_000
+const defaultTimes: SubscriptionTimes = { lingerMs: 10_000, checkMs: 10_000 }
 
 /** Channels of one command. */
 const batch = 200
@@ -46,13 +49,15 @@ class Subscription {
  */
 export class Subscriptions {
   readonly #host: SubscriptionHost
+  readonly #times: SubscriptionTimes
   readonly #byChannel = new Map<string, Subscription>()
   readonly #byLive = new Map<string, Subscription>()
   #timer: NodeJS.Timeout | undefined
   #isClosed = false
 
-  constructor(host: SubscriptionHost) {
+  constructor(host: SubscriptionHost, times = defaultTimes) {
     this.#host = host
+    this.#times = times
   }
 
   async follow(channel: string, listener: LogListener): Promise<() => void> {
@@ -143,7 +148,7 @@ export class Subscriptions {
 
   #nextCheck(): NodeJS.Timeout {
     // Not all processes at once.
-    const delayMs = checkMs * (0.5 + Math.random())
+    const delayMs = this.#times.checkMs * (0.5 + Math.random())
     return setTimeout(() => {
       this.#timer = undefined
       this.#sweep()
@@ -160,7 +165,7 @@ export class Subscriptions {
   async #sweep(): Promise<void> {
     const idle = [...this.#byChannel.values()].filter(
       ({ followers, idleSince }) =>
-        followers.size === 0 && performance.now() - idleSince >= lingerMs,
+        followers.size === 0 && performance.now() - idleSince >= this.#times.lingerMs,
     )
     for (const subscription of idle) this.#forget(subscription)
     if (idle.length > 0) await this.#host.unsubscribe(idle.map(({ live }) => live))

@@ -1,0 +1,125 @@
+import { once } from 'node:events'
+import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
+
+/** The two ends of one connection through the proxy. */
+interface Pair {
+  readonly client: Socket
+  readonly upstream: Socket
+}
+
+/** Stands in front of a server of any protocol over TCP, to take its network away. */
+export class TcpProxy {
+  readonly port: number
+  readonly #target: URL
+  readonly #server: Server
+  readonly #pairs = new Set<Pair>()
+  #isCut = false
+  #isFrozen = false
+
+  private constructor(target: URL, server: Server) {
+    this.#target = target
+    this.#server = server
+    this.port = (server.address() as AddressInfo).port
+    server.on('connection', (client) => this.#take(client))
+  }
+
+  /** @param target - URL of the server, with its port: `redis://127.0.0.1:6379`. */
+  static async start(target: string): Promise<TcpProxy> {
+    // Each side may say that it has no more to send, and still receive.
+    const server = createServer({ allowHalfOpen: true, noDelay: true })
+    await once(server.listen(0, '127.0.0.1'), 'listening')
+    return new TcpProxy(new URL(target), server)
+  }
+
+  /** That of the server, but for host and port, and without a slash behind it. */
+  get url(): string {
+    const url = new URL(this.#target)
+    url.hostname = '127.0.0.1'
+    url.port = String(this.port)
+    return url.href.replace(/\/$/, '')
+  }
+
+  /** Open connections. */
+  get connections(): number {
+    return this.#pairs.size
+  }
+
+  /** Resets all connections, and each new one until `heal`. */
+  cut(): void {
+    this.#isCut = true
+    for (const pair of this.#pairs) reset(pair)
+  }
+
+  heal(): void {
+    this.#isCut = false
+  }
+
+  /**
+   * Keeps connections and accepts new ones, but passes nothing on, either way, until `thaw`: neither
+   * data nor that one side has gone.
+   */
+  freeze(): void {
+    this.#isFrozen = true
+    for (const { client, upstream } of this.#pairs) {
+      client.unpipe(upstream).pause()
+      upstream.unpipe(client).pause()
+    }
+  }
+
+  /** Passes on all that came meanwhile. */
+  thaw(): void {
+    this.#isFrozen = false
+    for (const pair of this.#pairs) flow(pair)
+  }
+
+  /** Stops listening and resets all connections. May be called twice. */
+  async close(): Promise<void> {
+    this.cut()
+    if (!this.#server.listening) return
+    const closed = once(this.#server, 'close')
+    this.#server.close()
+    await closed
+  }
+
+  #take(client: Socket): void {
+    if (this.#isCut) {
+      client.on('error', () => undefined)
+      client.resetAndDestroy()
+      return
+    }
+    const upstream = connect({
+      host: this.#target.hostname,
+      port: Number(this.#target.port),
+      allowHalfOpen: true,
+      noDelay: true,
+    })
+    const pair = { client, upstream }
+    this.#pairs.add(pair)
+    for (const socket of [client, upstream]) {
+      // It closes then.
+      socket.on('error', () => undefined)
+      socket.on('close', (hadError) => this.#closed(pair, hadError))
+    }
+    if (!this.#isFrozen) flow(pair)
+  }
+
+  #closed(pair: Pair, hadError: boolean): void {
+    if (hadError && !this.#isFrozen) reset(pair)
+    if (pair.client.closed && pair.upstream.closed) this.#pairs.delete(pair)
+  }
+}
+
+function flow(pair: Pair): void {
+  const { client, upstream } = pair
+  if (client.destroyed || upstream.destroyed) {
+    reset(pair)
+    return
+  }
+  client.pipe(upstream)
+  upstream.pipe(client)
+}
+
+function reset({ client, upstream }: Pair): void {
+  client.resetAndDestroy()
+  upstream.resetAndDestroy()
+}
