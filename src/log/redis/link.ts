@@ -97,15 +97,17 @@ export class Link {
    * shares one `WAIT`.
    */
   async replicated(what: string): Promise<void> {
-    const { waitReplicas, timeoutMs } = this.#options
+    const { waitReplicas } = this.#options
     if (waitReplicas === 0) return
+    // What is sent behind it waits too, and must still be answered in time.
+    const waitMs = Math.ceil(this.#options.timeoutMs / 2)
     // One that is under way may be from before what was written.
     const before = this.#replicating
     if (before !== undefined) await before.catch(() => undefined)
     this.#replicating ??= this.run({
       what,
       writes: false,
-      attempt: (driver) => driver.command('WAIT', String(waitReplicas), String(timeoutMs)),
+      attempt: (driver) => driver.command('WAIT', String(waitReplicas), String(waitMs)),
     }).finally(() => {
       this.#replicating = undefined
     })
@@ -113,7 +115,7 @@ export class Link {
     if (count >= waitReplicas) return
     throw new EventStreamError(
       'ERR_LOG_UNAVAILABLE',
-      `${what} is on ${count} replicas after ${timeoutMs} ms, and waitReplicas is ${waitReplicas}. ` +
+      `${what} is on ${count} replicas after ${waitMs} ms, and waitReplicas is ${waitReplicas}. ` +
         'It may be lost if its server is: try again with an idempotency key.',
     )
   }

@@ -192,6 +192,7 @@ function adviceFor(message: string): string {
   }
   if (message.startsWith('OOM')) return 'Its memory is full: raise maxmemory, or keep less.'
   if (/^(?:NOAUTH|WRONGPASS)/.test(message)) return 'Give the right user and password.'
-  if (/NOPERM|can't run this command|No permissions/.test(message)) return 'Allow this user the commands that PROTOCOL.md lists.'
+  if (/NOPERM|can't run this command|No permissions/.test(message))
+    return 'Allow this user the commands that PROTOCOL.md lists.'
   return 'Nothing was done.'
 }

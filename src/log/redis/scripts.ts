@@ -86,8 +86,10 @@ end
  * each entry its nonce, idempotency key or nothing, length in UTF-16 units, and packed text.
  *
  * An append whose connection broke may have arrived, may be on its way still, or may be lost. The
- * producer repeats it in its next epoch: what is found in the stream was appended, and a fence keeps
- * what is still on its way in an older epoch from being appended after all.
+ * producer repeats it in its next epoch: what is found in the stream was appended. What is not is
+ * appended now, and a fence keeps what is still on its way in an older epoch from being appended
+ * after all. The first one that is not found settles it for the others of its epoch, since they came
+ * behind it on the same connection; but not in a cluster, where an append may be sent elsewhere.
  *
  * @returns `id, prevId, '1' when the key was known` for each entry; or `'closed'`, or `'fenced'`.
  */
@@ -103,7 +105,10 @@ if not head then
 end
 bytes = tonumber(bytes)
 local known = {}
-if since ~= '' then
+local fence = fences and tonumber(string.match(fences, ' ' .. producer .. ':(%d+)'))
+if since == '' then
+  if fence and fence > epoch then return 'fenced' end
+elseif ${limits.isCluster} or fence ~= epoch then
   local from, last = at - tonumber(since), '+'
   repeat
     local entries = redis.call('XREVRANGE', stream, last, '-', 'COUNT', 16)
@@ -115,11 +120,6 @@ if since ~= '' then
       last = '(' .. entry[1]
     end
   until #entries < 16 or time < from
-  fences = string.gsub(fences or '', ' ' .. producer .. ':%d+', '')
-  redis.call('HSET', meta, 'f', string.sub(' ' .. producer .. ':' .. epoch .. fences, 1, 400))
-elseif fences then
-  local fence = string.match(fences, ' ' .. producer .. ':(%d+)')
-  if fence and tonumber(fence) > epoch then return 'fenced' end
 end
 local result, message, messageBytes = {}, { head }, 0
 local seq, nonce, hasKeys = seqOf(head), nonceOf(head), false
@@ -158,6 +158,10 @@ end
 if #message == 1 then return result end
 head = whole(seq) .. '-' .. nonce
 redis.call('HSET', meta, 'h', head, 'c', whole(bytes))
+if since ~= '' and fence ~= epoch then
+  local others = string.gsub(fences or '', ' ' .. producer .. ':%d+', '')
+  redis.call('HSET', meta, 'f', string.sub(' ' .. producer .. ':' .. whole(epoch) .. others, 1, 400))
+end
 redis.call('PEXPIRE', stream, maxAgeMs)
 redis.call('PEXPIRE', meta, maxAgeMs)
 if hasKeys then

@@ -1,0 +1,177 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
+import { createClient } from 'redis'
+import type { LogHealth, StoredEvent } from '../../../src/index.js'
+import { type RedisClient, redisEventLog } from '../../../src/redis.js'
+import { describeWithRedis } from '../../support/describe-with-redis.js'
+import { RedisServer } from '../../support/redis-server.js'
+import { TcpProxy } from '../../support/tcp-proxy.js'
+import { until } from '../../support/until.js'
+
+type Log = ReturnType<typeof redisEventLog>
+
+const all = { maxEvents: 10_000, maxLength: 10_000_000 }
+
+const clients: [string, (url: string) => string | RedisClient][] = [
+  ['ioredis', (url) => url],
+  ['redis', (url) => createClient({ url })],
+]
+
+describeWithRedis('redisEventLog, with a Redis that is away,', () => {
+  let server: RedisServer
+  let proxy: TcpProxy
+  const open: Log[] = []
+
+  function logOf(redis: string | RedisClient, options = {}): Log & { healths: LogHealth[] } {
+    const healths: LogHealth[] = []
+    const log = redisEventLog({ redis, onHealth: (health) => healths.push(health), ...options })
+    open.push(log)
+    return Object.assign(log, { healths })
+  }
+
+  beforeAll(async () => {
+    server = await RedisServer.start({ appendOnly: 'always' })
+  })
+
+  beforeEach(async () => {
+    await server.cli('FLUSHALL')
+    proxy = await TcpProxy.start(server.url)
+  })
+
+  afterEach(async () => {
+    for (const log of open.splice(0)) await log.close()
+    await proxy.close()
+  })
+
+  afterAll(() => server.stop())
+
+  describe.each(clients)('by the package %s:', (_name, clientOf) => {
+    test('appends wait, and fail in time; then at once', async () => {
+      const log = logOf(clientOf(proxy.url), { timeoutMs: 400 })
+      await log.ready()
+      proxy.cut()
+      await until(() => log.health().state === 'down')
+      const started = performance.now()
+      await expect(log.append('a', [{ data: '1' }])).rejects.toMatchObject({
+        code: 'ERR_LOG_UNAVAILABLE',
+        message: expect.stringMatching(/^The append to "a" failed: .* Nothing was done: try again/),
+        status: 503,
+      })
+      const waited = performance.now() - started
+      const again = performance.now()
+      await expect(log.append('a', [{ data: '1' }])).rejects.toMatchObject({
+        code: 'ERR_LOG_UNAVAILABLE',
+      })
+      expect(waited).toBeGreaterThan(200)
+      expect(performance.now() - again).toBeLessThan(100)
+      proxy.heal()
+      await until(() => log.health().state === 'up')
+      expect(await log.append('a', [{ data: '2' }])).toMatchObject([
+        { id: expect.stringMatching(/^1-/) },
+      ])
+      // One line when it went, one when it came.
+      expect(log.healths.map(({ state }) => state)).toEqual(['down', 'up'])
+    })
+
+    test('appends that are under way when the connection breaks are done once, in order', async () => {
+      const log = logOf(clientOf(proxy.url))
+      await log.ready()
+      const count = 3000
+      const appended: Promise<unknown>[] = []
+      for (let n = 1; n <= count; n++) {
+        appended.push(log.append('a', [{ data: String(n) }]))
+        if (n % 500 === 0) {
+          // Some are answered, some sent, some not.
+          await appended[n - 250]
+          proxy.cut()
+          proxy.heal()
+        }
+      }
+      await Promise.all(appended)
+      const reader = logOf(server.url, { maxEvents: 10_000 })
+      const { entries } = await reader.read('a', { last: count + 100 }, all)
+      const kept = entries.map(({ data }) => Number(data))
+      const last = kept.at(-1) as number
+      expect(last).toBe(count)
+      expect(kept).toEqual(
+        Array.from({ length: kept.length }, (_, i) => last - kept.length + 1 + i),
+      )
+      expect((await reader.heads(['a']))[0]).toMatch(new RegExp(`^${count}-`))
+    })
+
+    test('followers are told what they missed while messages did not come', async () => {
+      const log = logOf(clientOf(proxy.url))
+      await log.ready()
+      const seen: StoredEvent[] = []
+      let suspected = 0
+      await log.follow('a', {
+        append: (entries) => seen.push(...entries),
+        suspect: () => {
+          suspected += 1
+        },
+      })
+      proxy.cut()
+      const other = logOf(server.url)
+      await other.append('a', [{ data: '1' }])
+      proxy.heal()
+      await until(() => suspected > 0)
+      await other.append('a', [{ data: '2' }])
+      await until(() => seen.length > 0)
+      expect(seen.map(({ data }) => data)).toEqual(['2'])
+    })
+
+    test('one that answers nothing is given up, and used again when it does', async () => {
+      const log = logOf(clientOf(proxy.url), { timeoutMs: 300 })
+      await log.ready()
+      proxy.freeze()
+      await expect(log.append('a', [{ data: '1' }])).rejects.toMatchObject({
+        code: 'ERR_LOG_UNAVAILABLE',
+        message: expect.stringMatching(/did not answer in time.*try again with an idempotency key/),
+      })
+      await until(() => log.health().state === 'down')
+      proxy.thaw()
+      await until(() => log.health().state === 'up')
+      await log.append('b', [{ data: '2' }])
+      expect(log.healths.map(({ state }) => state)).toEqual(['down', 'up'])
+    })
+  })
+
+  test('no more wait than may', async () => {
+    const log = logOf(proxy.url, { maxPending: 2 })
+    await log.ready()
+    proxy.freeze()
+    const waiting = [1, 2].map((n) => log.append('a', [{ data: String(n) }]))
+    await expect(log.append('a', [{ data: '3' }])).rejects.toMatchObject({
+      code: 'ERR_LOG_UNAVAILABLE',
+      message: expect.stringMatching(/2 others wait already/),
+    })
+    proxy.thaw()
+    await Promise.all(waiting)
+  })
+
+  test('what waits when the log is closed is refused', async () => {
+    const log = logOf(proxy.url)
+    await log.ready()
+    proxy.freeze()
+    const waiting = expect(log.append('a', [{ data: '1' }])).rejects.toMatchObject({
+      code: 'ERR_LOG_CLOSED',
+    })
+    await log.close()
+    await waiting
+  })
+
+  test('an append waits for as many replicas as are asked for', async () => {
+    const log = logOf(server.url, { waitReplicas: 1, timeoutMs: 2000 })
+    await log.ready().catch(() => undefined)
+    await expect(log.append('a', [{ data: '1' }])).rejects.toMatchObject({
+      code: 'ERR_LOG_UNAVAILABLE',
+      message: expect.stringMatching(/is on 0 replicas after .* waitReplicas is 1/),
+    })
+    const replica = await RedisServer.start({ replicaOf: server })
+    try {
+      await Promise.all([2, 3].map((n) => log.append('a', [{ data: String(n) }])))
+      expect(Number(await replica.cli('XLEN', '{headwater:a}:s'))).toBe(3)
+    } finally {
+      await replica.stop()
+    }
+  })
+})
