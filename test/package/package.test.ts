@@ -82,6 +82,23 @@ describe('the package', () => {
     ])
   })
 
+  test('says what to install for Redis where neither package is, and needs none without', async () => {
+    const output = await node(
+      'redis.mjs',
+      `import { EventStream } from 'headwater'
+       import { redisEventLog } from 'headwater/redis'
+       const eventStream = new EventStream({ redis: 'redis://127.0.0.1:1' })
+       process.on('warning', () => undefined)
+       const error = await eventStream.ready().catch((error) => error)
+       console.log(JSON.stringify([error.code, error.message, typeof redisEventLog]))`,
+    )
+    expect(JSON.parse(output)).toEqual([
+      'ERR_OPTION',
+      expect.stringMatching(/run: npm install ioredis$/),
+      'function',
+    ])
+  })
+
   test.each([
     ['user.mts', 'nodenext'],
     ['user.cts', 'nodenext'],
@@ -93,7 +110,9 @@ describe('the package', () => {
       await writeFile(
         join(folder, file),
         `import { EventStream, type NewEvent } from 'headwater'
+       import { redisEventLog } from 'headwater/redis'
        import { eventLogSuite } from 'headwater/testing'
+       export const log = redisEventLog({ redis: 'redis://127.0.0.1' })
        const event: NewEvent = { event: 'a', data: [1] }
        const published: Promise<{ readonly id: string }> = new EventStream().publishEvent('a', event)
        export const all = [published, eventLogSuite]

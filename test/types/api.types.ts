@@ -8,6 +8,8 @@ import {
 } from 'node:http2'
 import { expectTypeOf } from 'expect-type'
 import type { Express, Request, RequestHandler } from 'express'
+import { Cluster, Redis } from 'ioredis'
+import { createClient, createCluster } from 'redis'
 import {
   type ChannelPublisher,
   type ChannelWritable,
@@ -15,12 +17,14 @@ import {
   type EventStreamHandler,
   type GripPublisherSpec,
   getEventStreamSingleton,
+  type Health,
   type IAddressedEvent,
   type IChannelsBuilder,
   type IEventStreamConfig,
   type IServerSentEvent,
   type OpenStream,
 } from '../../src/index.js'
+import { redisEventLog } from '../../src/redis.js'
 
 declare const app: Express
 declare const req: IncomingMessage
@@ -69,6 +73,16 @@ createHttp2Server(eventStream((request: Http2ServerRequest) => request.authority
 new EventStream({ connectionKey: (request: Request) => request.ip })
 new EventStream({ connectionKey: (request: IncomingMessage) => request.socket.remoteAddress })
 new EventStream({ connectionKey: (request) => request.headers.cookie })
+
+// In Redis: a URL, or any client of the two packages.
+new EventStream({ redis: 'redis://127.0.0.1' })
+new EventStream({ redis: new Redis() })
+new EventStream({ redis: new Cluster([]) })
+new EventStream({ redis: createClient() })
+new EventStream({ redis: createCluster({ rootNodes: [] }) })
+new EventStream({ log: redisEventLog({ redis: new Redis(), waitReplicas: 1 }) })
+expectTypeOf(eventStream.ready()).resolves.toEqualTypeOf<void>()
+expectTypeOf(eventStream.health()).toEqualTypeOf<Health>()
 
 // Publishing.
 expectTypeOf(eventStream.publishEvent('a', { event: 'x', data: { n: 1 } })).resolves.toExtend<{

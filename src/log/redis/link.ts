@@ -51,10 +51,9 @@ export class Link {
     const onSilence = () => this.#silent()
     this.#commands = new Pending(timeoutMs, maxPending, onSilence)
     this.#subscriber = new Pending(timeoutMs, maxPending, onSilence)
-    connect().then(
-      (driver) => this.#open(driver),
-      (error: unknown) => this.#fail(error as EventStreamError),
-    )
+    connect()
+      .then((driver) => this.#open(driver))
+      .catch((error: unknown) => this.#fail(error as EventStreamError))
   }
 
   health(): LogHealth {

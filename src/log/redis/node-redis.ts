@@ -1,5 +1,11 @@
 import { EventStreamError } from '../../core/errors.js'
-import { type DriverEvents, isUnknownScript, type RedisDriver, reconnectDelayMs } from './driver.js'
+import {
+  type DriverEvents,
+  isUnknownScript,
+  messageOf,
+  type RedisDriver,
+  reconnectDelayMs,
+} from './driver.js'
 import type { Script } from './scripts.js'
 
 type Listener = (text: string, live: string) => void
@@ -103,8 +109,16 @@ class SingleDriver implements RedisDriver {
     this.#connect()
   }
 
-  run(script: Script, keys: readonly string[], args: readonly string[]): Promise<unknown> {
-    return runScript((command) => this.#commands.sendCommand(command), script, keys, args)
+  async run(script: Script, keys: readonly string[], args: readonly string[]): Promise<unknown> {
+    const client = this.#commands
+    try {
+      return await runScript((command) => client.sendCommand(command), script, keys, args)
+    } catch (error) {
+      // After a failover the old master is a replica: find the new one.
+      const isReplica = messageOf(error).startsWith('READONLY')
+      if (isReplica && client === this.#commands && client.isReady) this.reconnect()
+      throw error
+    }
   }
 
   command(name: string, ...args: readonly string[]): Promise<unknown> {

@@ -99,7 +99,6 @@ local live, producer, epoch, since = ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5
 local at = now()
 local head, bytes, before, oldest, closed, fences =
   unpack(redis.call('HMGET', meta, 'h', 'c', 'b', 't', 'x', 'f'))
-if closed then return 'closed' end
 if not head then
   head, bytes, before, oldest, fences = create(stream, meta, keys, ARGV[1], at), 0, 0, at, false
 end
@@ -121,6 +120,7 @@ elseif ${limits.isCluster} or fence ~= epoch then
     end
   until #entries < 16 or time < from
 end
+if closed and not known[ARGV[6]] then return 'closed' end
 local result, message, messageBytes = {}, { head }, 0
 local seq, nonce, hasKeys = seqOf(head), nonceOf(head), false
 local function give(id, prev, duplicate)

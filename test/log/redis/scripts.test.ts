@@ -40,6 +40,14 @@ describeWithRedis('the scripts of the Redis log', () => {
     expect(await redis.xlen(keys[0])).toBe(2)
   })
 
+  test('find it also when the channel was closed since, and append nothing else', async () => {
+    const first = await append(11, 0)
+    await redis.eval(scriptsFor(limits).close.source, 3, ...keys, 7)
+    expect(await append(11, 1, 1000)).toEqual(first)
+    expect(await append(12, 1)).toBe('closed')
+    expect(await append(13, 1, 1000)).toBe('closed')
+  })
+
   test('append once what arrives after it was tried again', async () => {
     await append(10, 0)
     expect(await append(11, 1, 1000)).toEqual(['2-11', '1-10', '0'])
