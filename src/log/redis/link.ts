@@ -13,6 +13,8 @@ export interface LinkEvents {
   message(live: string, text: string): void
   /** Messages come again, of nothing yet. */
   resubscribe(): Promise<void>
+  /** All is there again: looks for what was lost meanwhile. */
+  check(): Promise<void>
 }
 
 export interface LinkTask {
@@ -42,6 +44,8 @@ export class Link {
   #fatal: EventStreamError | undefined
   #onChange: (() => void)[] = []
   #replicating: Promise<unknown> | undefined
+  /** Grows whenever messages come again, or no more. */
+  #listening = 0
   #isClosed = false
 
   constructor(connect: () => Promise<RedisDriver>, options: LinkOptions, events: LinkEvents) {
@@ -152,7 +156,7 @@ export class Link {
         else void this.#greet(driver)
       },
       subscriber: (isUp, error) => {
-        if (isUp) this.#listen()
+        if (isUp) void this.#listen()
         else this.#down('subscriber', error)
       },
     })
@@ -172,23 +176,42 @@ export class Link {
       if (whyFailed(error) !== 'refused') return
     }
     if (this.#isClosed) return
-    this.#isUp.commands = true
     this.#commands.up()
-    this.#updateHealth()
+    this.#up('commands')
   }
 
-  #listen(): void {
+  async #listen(): Promise<void> {
     if (this.#isClosed) return
-    this.#isUp.subscriber = true
+    this.#listening += 1
+    const listening = this.#listening
     this.#subscriber.up()
+    try {
+      await this.#events.resubscribe()
+    } catch (error) {
+      // Otherwise it was lost, and is done when it is back.
+      if (listening !== this.#listening) return
+      this.#updateHealth(error as Error)
+      setTimeout(() => {
+        if (listening === this.#listening) void this.#listen()
+      }, 1000).unref()
+      return
+    }
+    if (listening === this.#listening) this.#up('subscriber')
+  }
+
+  #up(part: 'commands' | 'subscriber'): void {
+    if (this.#isClosed) return
+    this.#isUp[part] = true
     this.#updateHealth()
+    if (this.#health.state !== 'up') return
     // Fails when the connection is lost again, and is then done again.
-    this.#events.resubscribe().catch(() => undefined)
+    this.#events.check().catch(() => undefined)
   }
 
   #down(part: 'commands' | 'subscriber', error: Error | undefined): void {
     if (this.#isClosed) return
     this.#isUp[part] = false
+    if (part === 'subscriber') this.#listening += 1
     const pending = part === 'commands' ? this.#commands : this.#subscriber
     pending.down(error)
     this.#updateHealth(error)

@@ -69,6 +69,7 @@ class RedisEventLog implements EventLog, RemoteLog {
     this.#link = new Link(redisConnector(redis), link, {
       message: (live, text) => this.#subscriptions.message(live, text),
       resubscribe: () => this.#subscriptions.resubscribe(),
+      check: () => this.#subscriptions.check(),
     })
   }
 

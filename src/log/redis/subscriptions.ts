@@ -95,13 +95,12 @@ export class Subscriptions {
     else for (const follower of [...subscription.followers]) follower.append(message.entries)
   }
 
-  /** The connection is there again: subscribes anew, and looks for what was lost meanwhile. */
+  /** The connection is there again, without its subscriptions. */
   async resubscribe(): Promise<void> {
     const all = [...this.#byChannel.values()]
     for (let i = 0; i < all.length; i += batch) {
       await this.#host.subscribe(all.slice(i, i + batch).map(({ live }) => live))
     }
-    await this.#check()
   }
 
   close(): void {
@@ -152,7 +151,7 @@ export class Subscriptions {
     return setTimeout(() => {
       this.#timer = undefined
       this.#sweep()
-        .then(() => this.#check())
+        .then(() => this.check())
         // Redis is away, which its owner knows: all is checked when it is back.
         .catch(() => undefined)
         .finally(() => {
@@ -172,7 +171,7 @@ export class Subscriptions {
   }
 
   /** Tells those whose log is not where they are. */
-  async #check(): Promise<void> {
+  async check(): Promise<void> {
     const all = [...this.#byChannel.values()].filter(({ followers }) => followers.size > 0)
     for (let i = 0; i < all.length; i += batch) {
       const some = all.slice(i, i + batch)
