@@ -46,16 +46,20 @@ async function runScript(
   }
 }
 
+/** Commands of one write, if there are more. */
+const writeSize = 16
+
 class SingleDriver implements RedisDriver {
   readonly isCluster = false
   readonly #commands: Redis
   readonly #subscriber: Redis
+  #corked = 0
 
   constructor(template: Redis) {
     const { keyPrefix: _, ...own } = connectionOptions
     const options = { ...own, keyPrefix: '' }
-    // What is published at once goes out in one write.
-    this.#commands = template.duplicate({ ...options, enableAutoPipelining: true })
+    // It would hold back the answers of all that is sent at once until the last one is there.
+    this.#commands = template.duplicate({ ...options, enableAutoPipelining: false })
     this.#subscriber = template.duplicate({ ...options, enableAutoPipelining: false })
   }
 
@@ -66,6 +70,7 @@ class SingleDriver implements RedisDriver {
   }
 
   run(script: Script, keys: readonly string[], args: readonly string[]): Promise<unknown> {
+    this.#cork()
     return runScript(this.#commands, script, keys, args)
   }
 
@@ -89,6 +94,24 @@ class SingleDriver implements RedisDriver {
   close(): void {
     this.#commands.disconnect()
     this.#subscriber.disconnect()
+  }
+
+  /**
+   * What is published at once goes out in few writes, so that Redis has something to do while the
+   * rest is made ready.
+   */
+  #cork(): void {
+    const { stream } = this.#commands
+    // There is none before the first connection.
+    if (stream === undefined) return
+    if (stream.writableCorked === 0) {
+      stream.cork()
+      this.#corked = 0
+      process.nextTick(() => stream.uncork())
+    } else if (++this.#corked % writeSize === 0) {
+      stream.uncork()
+      stream.cork()
+    }
   }
 }
 

@@ -46,6 +46,7 @@ export class Link {
   #replicating: Promise<unknown> | undefined
   /** Grows whenever messages come again, or no more. */
   #listening = 0
+  #connection = 0
   #isClosed = false
 
   constructor(connect: () => Promise<RedisDriver>, options: LinkOptions, events: LinkEvents) {
@@ -95,11 +96,19 @@ export class Link {
     return this.#isUp.subscriber ? this.#driver?.unsubscribe(live) : undefined
   }
 
+  /** Another number whenever the connection for commands is another one. */
+  get connection(): number {
+    return this.#connection
+  }
+
   /**
    * Resolves when what was written before is on as many replicas as are asked for. All that waits
-   * shares one `WAIT`.
+   * shares one `WAIT`, which is about its own connection: on a new one, perhaps to a new master, it
+   * would tell nothing of what was written over the old one.
+   *
+   * @throws Error when this is another connection: the write is to be tried again.
    */
-  async replicated(what: string): Promise<void> {
+  async replicated(what: string, connection: number): Promise<void> {
     const { waitReplicas } = this.#options
     if (waitReplicas === 0) return
     // What is sent behind it waits too, and must still be answered in time.
@@ -107,20 +116,30 @@ export class Link {
     // One that is under way may be from before what was written.
     const before = this.#replicating
     if (before !== undefined) await before.catch(() => undefined)
-    this.#replicating ??= this.run({
-      what,
-      writes: false,
-      attempt: (driver) => driver.command('WAIT', String(waitReplicas), String(waitMs)),
-    }).finally(() => {
+    if (connection !== this.#connection) throw new Error('connection lost')
+    this.#replicating ??= this.#wait(waitMs).finally(() => {
       this.#replicating = undefined
     })
     const count = Number(await this.#replicating)
+    if (connection !== this.#connection) throw new Error('connection lost')
     if (count >= waitReplicas) return
     throw new EventStreamError(
       'ERR_LOG_UNAVAILABLE',
       `${what} is on ${count} replicas after ${waitMs} ms, and waitReplicas is ${waitReplicas}. ` +
         'It may be lost if its server is: try again with an idempotency key.',
     )
+  }
+
+  async #wait(waitMs: number): Promise<unknown> {
+    const { waitReplicas } = this.#options
+    try {
+      const driver = this.#driver as RedisDriver
+      return await driver.command('WAIT', String(waitReplicas), String(waitMs))
+    } catch (error) {
+      // A master that became a replica refuses it, but what was written before may be anywhere.
+      if (/^NOPERM/.test(messageOf(error))) throw error
+      throw new Error(`not known to be on replicas: ${messageOf(error)}`, { cause: error })
+    }
   }
 
   close(error: EventStreamError): void {
@@ -210,6 +229,7 @@ export class Link {
 
   #down(part: 'commands' | 'subscriber', error: Error | undefined): void {
     if (this.#isClosed) return
+    if (part === 'commands') this.#connection += 1
     this.#isUp[part] = false
     if (part === 'subscriber') this.#listening += 1
     const pending = part === 'commands' ? this.#commands : this.#subscriber

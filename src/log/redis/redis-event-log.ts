@@ -29,6 +29,9 @@ import { Subscriptions } from './subscriptions.js'
  */
 const searchSlackMs = 5000
 
+/** For longer than an append waits, after one was refused for a while and then sent again. */
+const disorderMs = 60_000
+
 /**
  * An event log in Redis 6.2 or later (7.0 for a cluster), or Valkey: shared by all processes that give
  * the same Redis and prefix, and as durable as that Redis is.
@@ -50,6 +53,8 @@ class RedisEventLog implements EventLog, RemoteLog {
   readonly #producer = randomBytes(6).toString('hex')
   /** Grows whenever an append may have been lost, see the script. */
   #epoch = 0
+  /** Until when an append may have overtaken another one of its connection. */
+  #disorderedUntil = 0
   #ready: Promise<void> | undefined
   #isClosed = false
 
@@ -92,25 +97,39 @@ class RedisEventLog implements EventLog, RemoteLog {
     this.#checkOpen()
     const { keys, live } = channelKeys(this.#prefix, channel)
     const origin = String(randomNonce())
-    const rest: string[] = []
-    for (const entry of entries) {
+    const what = `The append to ${quote(channel)}`
+    const packed = entries.map((entry) => {
       const text = packEntry(entry)
-      rest.push(String(randomNonce()), entry.idempotencyKey ?? '', String(text.length), text)
-    }
+      return { nonces: '', rest: [entry.idempotencyKey ?? '', String(text.length), text] }
+    })
     const reply = await this.#link.run({
-      what: `The append to ${quote(channel)}`,
+      what,
       writes: true,
       attempt: async (driver, lostForMs) => {
+        const { connection } = this.#link
         const { append } = this.#scriptsOf(driver.isCluster)
         const since = lostForMs === undefined ? '' : String(Math.ceil(lostForMs) + searchSlackMs)
-        const args = [origin, live, this.#producer, String(this.#epoch), since, ...rest]
+        const isOrdered = !driver.isCluster && performance.now() > this.#disorderedUntil
+        const args = [
+          origin,
+          live,
+          this.#producer,
+          String(this.#epoch),
+          since,
+          isOrdered ? '1' : '',
+        ]
+        for (const entry of packed) {
+          entry.nonces = `${randomNonce()} ${entry.nonces}`
+          args.push(entry.nonces, ...entry.rest)
+        }
         try {
           const answer = await driver.run(append, keys, args)
           // This one overtook a later try of an earlier append, and was not run.
           if (answer === 'fenced') throw new Error('fenced')
+          await this.#link.replicated(what, connection)
           return answer
         } catch (error) {
-          if (whyFailed(error) === 'lost') this.#epoch += 1
+          this.#noteFailure(error)
           throw error
         }
       },
@@ -121,7 +140,6 @@ class RedisEventLog implements EventLog, RemoteLog {
         `The channel ${quote(channel)} is closed and takes no more events.`,
       )
     }
-    await this.#link.replicated(`The append to ${quote(channel)}`)
     const parts = reply as string[]
     return entries.map((_entry, i) => ({
       id: parts[3 * i] as EntryId,
@@ -208,6 +226,13 @@ class RedisEventLog implements EventLog, RemoteLog {
       writes: false,
       attempt: (driver) => driver.command('DEL', ...channelKeys(this.#prefix, channel).keys),
     })
+  }
+
+  #noteFailure(error: unknown): void {
+    if (error instanceof EventStreamError) return
+    const why = whyFailed(error)
+    if (why === 'lost') this.#epoch += 1
+    else if (why === 'busy') this.#disorderedUntil = performance.now() + disorderMs
   }
 
   #checkOpen(): void {

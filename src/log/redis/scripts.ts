@@ -82,20 +82,25 @@ end
 
 /**
  * Appends entries. `ARGV`: a nonce for a new channel, the live channel, the producer, its epoch, and
- * since how many milliseconds this append may have been under way (empty the first time); then for
- * each entry its nonce, idempotency key or nothing, length in UTF-16 units, and packed text.
+ * since how many milliseconds this append may have been under way (empty the first time), and `1`
+ * when appends were sent in order; then for
+ * each entry its nonce and those of earlier tries, idempotency key or nothing, length in UTF-16 units,
+ * and packed text.
  *
  * An append whose connection broke may have arrived, may be on its way still, or may be lost. The
  * producer repeats it in its next epoch: what is found in the stream was appended. What is not is
  * appended now, and a fence keeps what is still on its way in an older epoch from being appended
- * after all. The first one that is not found settles it for the others of its epoch, since they came
- * behind it on the same connection; but not in a cluster, where an append may be sent elsewhere.
+ * after all. Each try has a nonce of its own: after a failover that lost the earlier one, the same id
+ * would stand behind other entries, and whoever had it from before would miss them without a gap.
+ *
+ * Appends of one connection arrive in order. So the first of an epoch that is not found settles it for
+ * the others, as long as none of them was refused for a while.
  *
  * @returns `id, prevId, '1' when the key was known` for each entry; or `'closed'`, or `'fenced'`.
  */
 const append = (limits: ScriptLimits) => `${common(limits)}
 local stream, meta, keys = KEYS[1], KEYS[2], KEYS[3]
-local live, producer, epoch, since = ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5]
+local live, producer, epoch, since, isOrdered = ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5], ARGV[6]
 local at = now()
 local head, bytes, before, oldest, closed, fences =
   unpack(redis.call('HMGET', meta, 'h', 'c', 'b', 't', 'x', 'f'))
@@ -107,7 +112,7 @@ local known = {}
 local fence = fences and tonumber(string.match(fences, ' ' .. producer .. ':(%d+)'))
 if since == '' then
   if fence and fence > epoch then return 'fenced' end
-elseif ${limits.isCluster} or fence ~= epoch then
+elseif isOrdered == '' or fence ~= epoch then
   local from, last = at - tonumber(since), '+'
   repeat
     local entries = redis.call('XREVRANGE', stream, last, '-', 'COUNT', 16)
@@ -120,15 +125,20 @@ elseif ${limits.isCluster} or fence ~= epoch then
     end
   until #entries < 16 or time < from
 end
-if closed and not known[ARGV[6]] then return 'closed' end
+local function earlierTry(nonces)
+  for nonce in string.gmatch(nonces, '%d+') do
+    if known[nonce] then return known[nonce] end
+  end
+end
+if closed and not earlierTry(ARGV[7] or '') then return 'closed' end
 local result, message, messageBytes = {}, { head }, 0
 local seq, nonce, hasKeys = seqOf(head), nonceOf(head), false
 local function give(id, prev, duplicate)
   result[#result + 1], result[#result + 2], result[#result + 3] = id, prev, duplicate
 end
-for i = 6, #ARGV, 4 do
-  local own, key, units, text = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
-  local earlier = known[own]
+for i = 7, #ARGV, 4 do
+  local nonces, key, units, text = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
+  local own, earlier = string.match(nonces, '^%d+'), earlierTry(nonces)
   if earlier then
     give(earlier[1], earlier[2], '0')
   else
@@ -140,7 +150,6 @@ for i = 6, #ARGV, 4 do
     if found then
       give(found[1], (parse(found)), '1')
     else
-      local prev = whole(seq) .. '-' .. nonce
       local header = nonce .. ' ' .. whole(at) .. ' ' .. whole(bytes) .. '\\n'
       seq, nonce, bytes = seq + 1, own, bytes + #text
       local id = whole(seq) .. '-' .. own
@@ -149,14 +158,14 @@ for i = 6, #ARGV, 4 do
         redis.call('ZADD', keys, seq, key)
         hasKeys = true
       end
-      give(id, prev, '0')
+      give(id, head, '0')
+      head = id
       messageBytes = messageBytes + #text
       message[#message + 1] = '\\n' .. id .. ' ' .. units .. '\\n' .. text
     end
   end
 end
 if #message == 1 then return result end
-head = whole(seq) .. '-' .. nonce
 redis.call('HSET', meta, 'h', head, 'c', whole(bytes))
 if since ~= '' and fence ~= epoch then
   local others = string.gsub(fences or '', ' ' .. producer .. ':%d+', '')

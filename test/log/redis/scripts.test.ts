@@ -27,10 +27,26 @@ describeWithRedis('the scripts of the Redis log', () => {
   })
 
   /** Appends one entry, as a producer does in an epoch; `lostForMs` when it is not the first try. */
-  function append(nonce: number, epoch: number, lostForMs: number | '' = ''): Promise<unknown> {
+  function append(
+    nonce: number | string,
+    epoch: number,
+    lostForMs: number | '' = '',
+    isOrdered: '' | '1' = '1',
+  ): Promise<unknown> {
     const { source } = scriptsFor(limits).append
-    const entry = [nonce, '', 3, `\n${nonce % 100}`]
-    return redis.eval(source, 3, ...keys, 7, live, 'producer', epoch, lostForMs, ...entry)
+    const entry = [nonce, '', 2, '\n1']
+    return redis.eval(
+      source,
+      3,
+      ...keys,
+      7,
+      live,
+      'producer',
+      epoch,
+      lostForMs,
+      isOrdered,
+      ...entry,
+    )
   }
 
   test('find an append that had arrived, when it is tried again', async () => {
@@ -38,6 +54,21 @@ describeWithRedis('the scripts of the Redis log', () => {
     await append(12, 0)
     expect(await append(11, 1, 1000)).toEqual(first)
     expect(await redis.xlen(keys[0])).toBe(2)
+  })
+
+  test('find it under any nonce that it was tried with', async () => {
+    const first = await append(11, 0)
+    expect(await append('13 12 11', 1, 1000)).toEqual(first)
+    expect(await append('16 15', 1, 1000)).toEqual(['2-16', '1-11', '0'])
+  })
+
+  test('look once for all that was lost on one connection, unless order was', async () => {
+    await append(11, 0)
+    await append(12, 1, 1000)
+    // It came behind 12, which had not arrived: this can only be another one.
+    expect(await append(11, 1, 1000)).toEqual(['3-11', '2-12', '0'])
+    expect(await append(12, 1, 1000, '')).toEqual(['2-12', '1-11', '0'])
+    expect(await append(12, 2, 1000)).toEqual(['2-12', '1-11', '0'])
   })
 
   test('find it also when the channel was closed since, and append nothing else', async () => {
@@ -59,14 +90,14 @@ describeWithRedis('the scripts of the Redis log', () => {
   test('fence one producer, and no other', async () => {
     await append(11, 5, 1000)
     const { source } = scriptsFor(limits).append
-    const other = ['another', 0, '', 12, '', 2, '\n2']
+    const other = ['another', 0, '', '1', 12, '', 2, '\n2']
     expect(await redis.eval(source, 3, ...keys, 7, live, ...other)).toEqual(['2-12', '1-11', '0'])
   })
 
   test('forget fences of producers that are long gone', async () => {
     const { source } = scriptsFor(limits).append
     for (let n = 0; n < 60; n++) {
-      const args = [7, live, `producer${n}`, 1, 0, 100 + n, '', 2, '\n1']
+      const args = [7, live, `producer${n}`, 1, 0, '1', 100 + n, '', 2, '\n1']
       await redis.eval(source, 3, ...keys, ...args)
     }
     expect((await redis.hget(keys[1], 'f'))?.length).toBeLessThanOrEqual(400)
