@@ -1,6 +1,6 @@
 // Starts servers and load clients, each in a process and, where possible, on a CPU of its own.
 
-import { fork, spawn, spawnSync } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { mkdirSync, readdirSync, readFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -57,12 +57,28 @@ function end(child) {
   return gone
 }
 
-/** Starts one of `servers/`, by name. */
-export async function startServer(name) {
-  const child = fork(here('server-main.mjs'), [name], {
-    execArgv: ['--expose-gc'],
-    env: { ...process.env, NODE_ENV: 'production', ...(canPin && { CLIENT_CPU: `${clientCpu}` }) },
-    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+/** Starts a program that has nothing to say, on the CPU that clients have. */
+export function startProgram(program, args) {
+  const child = spawn(program, args, { stdio: 'ignore' })
+  watch(child, program)
+  pin(child.pid, clientCpu)
+  return { stop: () => end(child) }
+}
+
+/**
+ * Starts one of `servers/`, by name.
+ *
+ * @param options.env - Variables beside those of this process.
+ * @param options.under - A program, with its arguments, that runs it.
+ * @param options.flags - Further ones for Node.
+ */
+export async function startServer(name, { env, under = [], flags = [] } = {}) {
+  const node = [process.execPath, '--expose-gc', ...flags, here('server-main.mjs'), name]
+  const [program, ...args] = [...under, ...node]
+  const pinned = canPin && { CLIENT_CPU: `${clientCpu}` }
+  const child = spawn(program, args, {
+    env: { ...process.env, NODE_ENV: 'production', ...pinned, ...env },
+    stdio: ['ignore', 'inherit', under.length > 0 ? 'ignore' : 'inherit', 'ipc'],
   })
   watch(child, name)
   pin(child.pid, serverCpu)
@@ -70,7 +86,7 @@ export async function startServer(name) {
   let lastId = 0
   const { port, pid } = await new Promise((resolve) => {
     child.on('message', (message) => {
-      if (message.port !== undefined) resolve(message)
+      if (message.pid !== undefined) resolve(message)
       answers.get(message.id)?.(message.result)
       answers.delete(message.id)
     })
@@ -88,6 +104,7 @@ export async function startServer(name) {
     ask,
     cpuUs: async () => schedulerCpuUs(pid) ?? ask('cpuUs'),
     countInstructions: () => countInstructions(pid),
+    pid,
     stop: () => end(child),
   }
 }
@@ -115,11 +132,19 @@ const binary = process.env.NODE_CLIENT === '1' ? undefined : buildClient()
 export const clientName = binary === undefined ? 'Node' : 'C, epoll'
 
 /** Opens connections, and resolves when all are streams. Connection i listens to i % channels. */
-export async function startClient({ port, connections, channels = 1 }) {
+export function startClient({ port, connections, channels = 1 }) {
   const numbers = [port, connections, channels].map(String)
-  const [command, ...args] =
-    binary === undefined ? [process.execPath, here('load-client.mjs')] : [binary]
-  const child = spawn(command, [...args, ...numbers], { stdio: ['pipe', 'pipe', 'inherit'] })
+  const command = binary === undefined ? [process.execPath, here('load-client.mjs')] : [binary]
+  return startCounting([...command, ...numbers])
+}
+
+/** A bare subscriber to channel 0 in Redis, which counts as load clients do. */
+export function startSubscriber(redisUrl) {
+  return startCounting([process.execPath, here('redis-subscriber.mjs'), redisUrl])
+}
+
+async function startCounting([command, ...args]) {
+  const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'inherit'] })
   watch(child, 'The load client')
   pin(child.pid, clientCpu)
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()

@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { canCount } from './instructions.mjs'
 import { clientName, serverCpu } from './processes.mjs'
+import { redisVersion } from './redis.mjs'
 import { hasNchan } from './servers.mjs'
 
 export function median(numbers) {
@@ -48,8 +49,9 @@ export function targetTable(targets) {
   return table(['target', 'measured', 'limit', ''], rows)
 }
 
-function version(name) {
-  const file = new URL(`../node_modules/${name}/package.json`, import.meta.url)
+/** @param folder - Where it is installed. */
+function version(name, folder = '..') {
+  const file = new URL(`${folder}/node_modules/${name}/package.json`, import.meta.url)
   return `${name} ${JSON.parse(readFileSync(file, 'utf8')).version}`
 }
 
@@ -57,7 +59,8 @@ function version(name) {
 export function circumstances(isQuick) {
   const [{ model }] = cpus()
   const gigabytes = Math.round(totalmem() / 2 ** 30)
-  const packages = ['better-sse', '@fanoutio/eventstream', 'express'].map(version)
+  const packages = ['better-sse', '@fanoutio/eventstream', 'express'].map((name) => version(name))
+  const redis = `Redis ${redisVersion}, ${version('ioredis', '../..')}.`
   return [
     `${new Date().toISOString().slice(0, 10)}${isQuick ? ', a quick run' : ''}.`,
     `${model}, ${cpus().length} CPUs, ${gigabytes} GB, ${type()} ${release()}.`,
@@ -66,6 +69,7 @@ export function circumstances(isQuick) {
     serverCpu === undefined ? 'Processes are not pinned.' : 'Server and client on a CPU each.',
     canCount ? 'Instructions counted by perf.' : 'No instruction counters here: CPU time only.',
     hasNchan ? '' : 'nchan is not installed.',
+    redisVersion === undefined ? 'redis-server is not installed.' : redis,
   ]
     .filter((part) => part !== '')
     .join(' ')

@@ -3,7 +3,12 @@
 
 import { setTimeout as delay, setImmediate as nextTurn } from 'node:timers/promises'
 
-const { server, publish, port, pid } = await import(`../servers/${process.argv[2]}.mjs`)
+const {
+  server,
+  publish,
+  port,
+  pid = process.pid,
+} = await import(`../servers/${process.argv[2]}.mjs`)
 // Not without an exit event: nginx is ended by it.
 process.on('disconnect', () => process.exit())
 process.on('SIGTERM', () => process.exit())
@@ -54,6 +59,18 @@ const calls = {
     return events
   },
 
+  /** Publishes on channel 0 for some time, always with so many events under way. */
+  async keepPublishing({ atOnce, ms, textBytes }) {
+    const text = 'x'.repeat(textBytes)
+    const start = performance.now()
+    let events = 0
+    const publishOn = async () => {
+      for (; performance.now() - start < ms; events++) await publish(0, eventAt(nowUs(), text))
+    }
+    await Promise.all(Array.from({ length: atOnce }, publishOn))
+    return { events, seconds: (performance.now() - start) / 1000 }
+  },
+
   memory() {
     for (let i = 0; i < 3; i++) globalThis.gc()
     const { rss, heapUsed, external } = process.memoryUsage()
@@ -75,6 +92,6 @@ if (server === undefined) {
   process.send({ port, pid })
 } else {
   server.listen({ port: 0, host: '127.0.0.1', backlog: 4096 }, () => {
-    process.send({ port: server.address().port, pid: process.pid })
+    process.send({ port: server.address().port, pid })
   })
 }

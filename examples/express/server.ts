@@ -1,15 +1,28 @@
-import { once } from 'node:events'
-import type { Socket } from 'node:net'
+import { createServer } from 'node:http'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import express, { type ErrorRequestHandler } from 'express'
-import { EventStream, type OpenStream } from 'headwater'
+import express, { type ErrorRequestHandler, type Request } from 'express'
+import { EventStream, EventStreamError, memoryEventLog } from 'headwater'
+import { redisEventLog } from 'headwater/redis'
+import { createCuts } from './cuts.js'
+import { listen } from './listen.js'
 import { measureLoad } from './load.js'
 import { jsonBody, RequestError, readIdempotencyKey, readMessage, readText } from './message.js'
 import { assets, page, securityHeaders } from './site.js'
 
-const eventStream = new EventStream()
+// With events in Redis, any number of processes can serve the same page: see cluster.ts, which also
+// gives each of them a name.
+const { REDIS_URL, PROCESS_NAME } = process.env
+const log = REDIS_URL ? redisEventLog({ redis: REDIS_URL }) : memoryEventLog()
+const eventStream = new EventStream({ log })
 const app = express()
+
+try {
+  await eventStream.ready()
+} catch (error) {
+  console.error((error as Error).message)
+  process.exit(1)
+}
 
 app.disable('x-powered-by')
 app.use(securityHeaders)
@@ -25,11 +38,20 @@ for (const name of ['room', 'page']) {
 // Live chart: a source is piped into a channel, and whoever comes gets the last minute first.
 
 const stopping = new AbortController()
-const measuring = pipeline(
-  Readable.from(measureLoad()),
-  eventStream.createChannelWritable('load'),
-  { signal: stopping.signal },
-)
+
+async function publishLoad(): Promise<void> {
+  const { signal } = stopping
+  while (!signal.aborted) {
+    try {
+      const samples = Readable.from(measureLoad(PROCESS_NAME))
+      await pipeline(samples, eventStream.createChannelWritable('load'), { signal })
+    } catch (error) {
+      // While Redis is away there are no samples; the event stream tells of it.
+      const isAway = error instanceof EventStreamError && error.code === 'ERR_LOG_UNAVAILABLE'
+      if (!isAway && !signal.aborted) throw error
+    }
+  }
+}
 
 app.get('/events/load', eventStream('load', { startFrom: { last: 120 } }))
 
@@ -42,7 +64,7 @@ app.get('/rooms/:room/events', eventStream('room-{room}', { startFrom: { last: 5
 app.post('/rooms/:room/messages', ...jsonBody, async (req, res) => {
   const { id } = await eventStream.publishEvent(`room-${req.params.room}`, {
     event: 'message',
-    data: { ...readMessage(req), at: Date.now() },
+    data: { ...readMessage(req), at: Date.now(), by: PROCESS_NAME },
     idempotencyKey: readIdempotencyKey(req),
   })
   res.status(201).json({ id })
@@ -51,25 +73,32 @@ app.post('/rooms/:room/messages', ...jsonBody, async (req, res) => {
 // Proof: a page has its connection cut, and is sent events while it is away.
 
 const proofEvents = 20
-const socketOf = new WeakMap<OpenStream, Socket>()
+const cuts = await createCuts(log, eventStream)
 
 // One stream for all that a page shows, since HTTP/1.1 leaves a browser six connections per host,
 // and every tab needs its own.
 app.get(
   '/rooms/:room/pages/:page/events',
-  eventStream('load', 'room-{room}', 'proof-{page}', {
+  eventStream('load', 'room-{room}', 'page-{page}', {
     startFrom: { last: 120 },
     retryMs: 1500,
-    onOpen: (stream, req) => socketOf.set(stream, req.socket),
+    onOpen(stream, { socket, params }: Request<{ page: string }>) {
+      cuts.opened(stream, socket)
+      if (PROCESS_NAME !== undefined) tellWhoServes(`page-${params.page}`).catch(console.error)
+    },
   }),
 )
 
+/** The name of this process, where there are several, for the page that it serves from now on. */
+async function tellWhoServes(channel: string): Promise<void> {
+  const data = { by: PROCESS_NAME, pid: process.pid }
+  await eventStream.publishEvent(channel, { event: 'served', data })
+}
+
 app.post('/proof/:page', ...jsonBody, async (req, res) => {
   const run = readText(req.body, 'run', 40)
-  const channel = `proof-${req.params.page}`
-  const streams = eventStream.connections().filter(({ channels }) => channels.includes(channel))
-  for (const stream of streams) socketOf.get(stream)?.resetAndDestroy()
-  await Promise.all(streams.map(({ signal }) => once(signal, 'abort')))
+  const channel = `page-${req.params.page}`
+  if (!(await cuts.cut(channel))) throw new RequestError(409, 'The page has no connection to cut.')
   for (let n = 1; n <= proofEvents; n++) {
     await eventStream.publishEvent(channel, { event: 'proof', data: { run, n } })
   }
@@ -85,34 +114,21 @@ const answerError: ErrorRequestHandler = (error, _req, res, next) => {
 }
 app.use(answerError)
 
-const port = Number(process.env.PORT || 3000)
-if (!Number.isInteger(port) || port < 0 || port > 65_535) {
-  console.error(`PORT is ${process.env.PORT}. Give a number from 0 to 65535: PORT=3000`)
-  process.exit(1)
-}
-const server = app.listen(port, (error) => {
-  if (error !== undefined) {
-    const inUse = (error as NodeJS.ErrnoException).code === 'EADDRINUSE'
-    console.error(
-      inUse ? `Port ${port} is in use. Choose another one: PORT=${port + 1}` : error.message,
-    )
-    process.exit(1)
-  }
-  const address = server.address()
-  console.log(`http://localhost:${typeof address === 'object' ? address?.port : address}`)
-})
+const server = createServer(app)
+const port = await listen(server)
+console.log(`http://localhost:${port}`)
+// To cluster.ts, if that has started this process, which ends with it.
+process.send?.(port)
+process.channel?.unref()
 
 async function shutDown(): Promise<void> {
   stopping.abort()
   server.close()
   await eventStream.close()
+  await log.close()
   server.closeIdleConnections()
 }
 
-process.once('SIGINT', shutDown).once('SIGTERM', shutDown)
+process.once('SIGINT', shutDown).once('SIGTERM', shutDown).once('disconnect', shutDown)
 
-try {
-  await measuring
-} catch (error) {
-  if (!stopping.signal.aborted) throw error
-}
+await publishLoad()

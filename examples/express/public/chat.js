@@ -62,13 +62,14 @@ async function post(url, body) {
   }
 }
 
-function messageElement({ name, text, at }) {
+function messageElement({ name, text, at, by }) {
   const who = document.createElement('b')
   who.textContent = name
   who.dataset.hue = String([...name].reduce((sum, char) => sum + char.codePointAt(0), 0) % 6)
   const when = document.createElement('time')
   when.dateTime = new Date(at).toISOString()
-  when.textContent = time.format(at)
+  // By which process it was taken, where there are several.
+  when.textContent = by === undefined ? time.format(at) : `${time.format(at)} · ${by}`
   const what = document.createElement('p')
   what.textContent = text
   const message = document.createElement('li')

@@ -4,7 +4,8 @@ import { createLog } from './log.js'
 import { createProof } from './proof.js'
 import { randomId } from './random-id.js'
 
-const eventNames = ['stream-open', 'stream-reset', 'stream-error', 'load', 'message', 'proof']
+const streamEvents = ['stream-open', 'stream-reset', 'stream-error']
+const eventNames = [...streamEvents, 'load', 'message', 'proof', 'served']
 const reopenMs = 2000
 
 const room = location.pathname.split('/')[2]
@@ -42,6 +43,7 @@ function receive({ type, data, lastEventId }) {
   if (type === 'load') chart.add(value)
   else if (type === 'message') chat.add(value)
   else if (type === 'proof') proof.add(value)
+  else if (type === 'served') served(value)
   else if (type === 'stream-reset') reset(value)
 }
 
@@ -55,6 +57,11 @@ function returned() {
   show('live', `Live again after ${(awayMs / 1000).toFixed(1)} s`)
   chart.endGap()
   proof.returned(awayMs)
+}
+
+/** Which process serves this page from now on, where there are several. */
+function served({ by }) {
+  if (lostAt === 0) show('live', `${status.textContent.split(' · ')[0]} · ${by}`)
 }
 
 function lost() {

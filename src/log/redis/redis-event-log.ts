@@ -15,6 +15,7 @@ import type {
   StoredEvent,
 } from '../event-log.js'
 import { randomNonce } from '../nonce.js'
+import { Batches } from './batches.js'
 import { redisConnector } from './connect.js'
 import { whyFailed } from './driver.js'
 import { channelKeys, packEntry, parseStored } from './format.js'
@@ -50,6 +51,7 @@ class RedisEventLog implements EventLog, RemoteLog {
   readonly #link: Link
   readonly #scriptsOf: (isCluster: boolean) => Scripts
   readonly #subscriptions: Subscriptions
+  readonly #batches: Batches
   readonly #producer = randomBytes(6).toString('hex')
   /** Grows whenever an append may have been lost, see the script. */
   #epoch = 0
@@ -61,6 +63,8 @@ class RedisEventLog implements EventLog, RemoteLog {
   constructor(options: RedisEventLogOptions) {
     const { redis, prefix, maxEvents, maxBytes, maxAgeMs, ...link } = resolveRedisOptions(options)
     this.#prefix = prefix
+    const send = (channel: string, entries: readonly NewEntry[]) => this.#append(channel, entries)
+    this.#batches = new Batches(send, link.maxPending)
     const scripts = [false, true].map((isCluster) =>
       scriptsFor({ maxEvents, maxBytes, maxAgeMs, isCluster }),
     )
@@ -95,6 +99,10 @@ class RedisEventLog implements EventLog, RemoteLog {
 
   async append(channel: string, entries: readonly NewEntry[]): Promise<readonly Appended[]> {
     this.#checkOpen()
+    return this.#batches.append(channel, entries)
+  }
+
+  async #append(channel: string, entries: readonly NewEntry[]): Promise<readonly Appended[]> {
     const { keys, live } = channelKeys(this.#prefix, channel)
     const origin = String(randomNonce())
     const what = `The append to ${quote(channel)}`

@@ -18,7 +18,7 @@ const sentinelUrl =
   /^redis\+sentinel:\/\/(?:(?<user>[^:@/]*)(?::(?<password>[^@/]*))?@)?(?<hosts>[^/@]+)\/(?<name>[^/?#]+)(?:\/(?<db>\d+))?$/
 
 /**
- * Reads `redis://user:password@host:port/db`, `rediss://…`, `unix:///path`, or
+ * Reads `redis://user:password@host:port/db`, `rediss://…`, or
  * `redis+sentinel://user:password@host:port,host:port/master/db`.
  *
  * @throws EventStreamError `ERR_OPTION`, without the password.
