@@ -60,12 +60,15 @@ const calls = {
   },
 
   /** Publishes on channel 0 for some time, always with so many events under way. */
-  async keepPublishing({ atOnce, ms, textBytes }) {
+  /** Keeps so many events under way, each on one of `channels`. */
+  async keepPublishing({ atOnce, ms, textBytes, channels = 1 }) {
     const text = 'x'.repeat(textBytes)
     const start = performance.now()
     let events = 0
-    const publishOn = async () => {
-      for (; performance.now() - start < ms; events++) await publish(0, eventAt(nowUs(), text))
+    const publishOn = async (_, i) => {
+      for (; performance.now() - start < ms; events++) {
+        await publish(i % channels, eventAt(nowUs(), text))
+      }
     }
     await Promise.all(Array.from({ length: atOnce }, publishOn))
     return { events, seconds: (performance.now() - start) / 1000 }

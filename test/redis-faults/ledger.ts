@@ -1,0 +1,187 @@
+import type { Acknowledged, Journal } from './journal.js'
+import { readCursor, seqOf } from './position.js'
+
+/** What one client is sent in one block. */
+export interface Block {
+  readonly event: string | undefined
+  readonly data: string
+  readonly id: string | undefined
+}
+
+/** What a client has of one channel since it was last told that something is missing. */
+interface Run {
+  id: string
+  readonly first: number
+  last: number
+  /** Skipped so far. */
+  readonly holes: Set<number>
+}
+
+interface Reset {
+  readonly channel: string
+  readonly at: number
+  /** Where the client goes on. */
+  readonly seq: number
+}
+
+/** What one client gets, over all its connections, compared with what it must get. */
+export class Ledger {
+  delivered = 0
+  duplicated = 0
+  reordered = 0
+  readonly resets: Reset[] = []
+  readonly channels: readonly string[]
+  readonly #journal: Journal
+  readonly #runs = new Map<string, Run>()
+  /** By producer, a byte for each number. */
+  readonly #got = new Map<string, Uint8Array>()
+  /** Of runs that have ended, and of positions that were not what the client had. */
+  #lost = 0
+
+  constructor(channels: readonly string[], journal: Journal) {
+    this.channels = channels
+    this.#journal = journal
+  }
+
+  take({ event, data, id }: Block): void {
+    if (event === 'stream-open') {
+      // Without an id, a reset follows.
+      if (id !== undefined) this.#opened(readCursor(id, this.channels))
+    } else if (id === undefined) {
+      throw new Error(`A block without an id: ${event} ${data}`)
+    } else if (event === 'stream-reset') {
+      const { channels } = JSON.parse(data) as { channels: string[] }
+      this.#reset(readCursor(id, this.channels), channels)
+    } else {
+      const [channel, producer, n] = JSON.parse(data) as [string, string, number]
+      this.#event(readCursor(id, this.channels), channel, producer, n)
+    }
+  }
+
+  /** Whether it is where the channels' logs end. */
+  isAt(heads: ReadonlyMap<string, string>): boolean {
+    return this.channels.every((channel) => this.#runs.get(channel)?.id === heads.get(channel))
+  }
+
+  /**
+   * Events that the client has not got, in the end, though nobody told it so.
+   *
+   * @param mayForget - Not those acknowledged ones that the log itself has lost. A client that had
+   *   come to one of them must still be told, or it is a fork in the journal.
+   */
+  lost(heads: ReadonlyMap<string, string>, mayForget = false): number {
+    let count = this.#lost
+    for (const channel of this.channels) {
+      const run = this.#runs.get(channel)
+      const head = heads.get(channel) ?? ''
+      count += run?.holes.size ?? 0
+      if (run?.id !== head) count += Math.max(1, seqOf(head) - (run?.last ?? 0))
+      count += this.#missed(channel, head, mayForget)
+    }
+    return count
+  }
+
+  /** How far it is. */
+  seqAt(channel: string): number {
+    return this.#runs.get(channel)?.last ?? Number.POSITIVE_INFINITY
+  }
+
+  has(producer: string, n: number): boolean {
+    return this.#got.get(producer)?.[n] === 1
+  }
+
+  /** Acknowledged events that did not come, but for those counted as holes. */
+  #missed(channel: string, head: string, mayForget: boolean): number {
+    const { acknowledged } = this.#journal
+    const missing = acknowledged.filter(
+      (it) => it.channel === channel && !this.has(it.producer, it.n),
+    )
+    if (missing.length === 0) return 0
+    const history = this.#journal.historyOf(channel, head)
+    const holes = this.#runs.get(channel)?.holes
+    return missing.filter((it) => {
+      const isKept = history.has(it.id)
+      if (holes?.has(seqOf(it.id)) || (mayForget && !isKept)) return false
+      return !this.#wasTold(it, isKept)
+    }).length
+  }
+
+  /**
+   * Whether a reset told of it. One that came before the acknowledgment may have, as acknowledgments
+   * can be late: of what is before the reset's position, or was lost together with its history.
+   */
+  #wasTold({ channel, id, sentAt, ackedAt }: Acknowledged, isKept: boolean): boolean {
+    const isBefore = ({ at, seq }: Reset) => at >= sentAt && (!isKept || seq >= seqOf(id))
+    return this.resets.some(
+      (reset) => reset.channel === channel && (reset.at >= ackedAt || isBefore(reset)),
+    )
+  }
+
+  #opened(positions: ReadonlyMap<string, string>): void {
+    for (const [channel, id] of positions) {
+      const run = this.#runs.get(channel)
+      if (run === undefined) this.#begin(channel, id)
+      else this.#expectAt(channel, id)
+    }
+  }
+
+  #reset(positions: ReadonlyMap<string, string>, named: readonly string[]): void {
+    for (const [channel, id] of positions) {
+      if (named.includes(channel)) {
+        this.#begin(channel, id)
+        this.resets.push({ channel, at: Date.now(), seq: seqOf(id) })
+      } else this.#expectAt(channel, id)
+    }
+  }
+
+  #event(positions: ReadonlyMap<string, string>, own: string, producer: string, n: number): void {
+    this.delivered += 1
+    for (const [channel, id] of positions) {
+      if (channel === own) this.#advance(own, id, `${producer}:${n}`)
+      else this.#expectAt(channel, id)
+    }
+    this.#gets(producer, n)
+  }
+
+  #begin(channel: string, id: string): void {
+    this.#lost += this.#runs.get(channel)?.holes.size ?? 0
+    const seq = seqOf(id)
+    this.#runs.set(channel, { id, first: seq, last: seq, holes: new Set() })
+  }
+
+  #advance(channel: string, id: string, key: string): void {
+    const run = this.#runs.get(channel)
+    if (run === undefined) throw new Error('An event came before the stream was open.')
+    const seq = seqOf(id)
+    if (seq <= run.last) {
+      if (seq <= run.first || run.holes.delete(seq)) this.reordered += 1
+      else this.duplicated += 1
+      return
+    }
+    for (let hole = run.last + 1; hole < seq; hole++) run.holes.add(hole)
+    this.#journal.saw(channel, id, seq === run.last + 1 ? run.id : undefined, key)
+    run.last = seq
+    run.id = id
+  }
+
+  /** A position that is not where the client is would, when it comes back, skip or repeat something. */
+  #expectAt(channel: string, id: string): void {
+    const run = this.#runs.get(channel)
+    if (run?.id === id) return
+    const ahead = seqOf(id) - (run?.last ?? 0)
+    if (ahead < 0) this.duplicated += 1
+    else this.#lost += Math.max(1, ahead)
+    this.#begin(channel, id)
+  }
+
+  #gets(producer: string, n: number): void {
+    let got = this.#got.get(producer)
+    if (got === undefined || got.length <= n) {
+      const longer = new Uint8Array(Math.max(1024, 2 * n))
+      longer.set(got ?? [])
+      this.#got.set(producer, longer)
+      got = longer
+    }
+    got[n] = 1
+  }
+}
