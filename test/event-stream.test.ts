@@ -36,7 +36,7 @@ describe('an event stream', () => {
     [{ log: {} }, /log is an object; give an EventLog such as memoryEventLog/],
     [{ grip: 'http://localhost:5561' }, /grip is not supported by this version; leave it out/],
     [{ gripPrefix: 7 }, /gripPrefix is 7; give a string/],
-    [{ keepaliveMs: 5 }, /EventStream has no option "keepaliveMs"; it has log, keepAliveMs/],
+    [{ keepaliveMs: 5 }, /EventStream has no option "keepaliveMs"; it has log, redis, keepAliveMs/],
     ['redis://localhost', /The options of EventStream are "redis:/],
   ])('refuses %j, and says what to give', (options, message) => {
     const make = () => new EventStream(options as object)
