@@ -4,6 +4,7 @@ import { startCluster } from '../support/redis-cluster.js'
 import { startSentinel } from '../support/redis-sentinel.js'
 import type { RedisServer } from '../support/redis-server.js'
 import { until } from '../support/until.js'
+import type { Report, Scenario } from './run.js'
 import { allowTime, expectKeptPromise, runScenario } from './run-scenario.js'
 import { copy, endSide, startSide } from './side.js'
 import { SwitchingProxy } from './switching-proxy.js'
@@ -17,14 +18,15 @@ function isCopying(state: PromiseSettledResult<Readonly<Record<string, string>>>
 describeWithRedis('when Redis moves', () => {
   allowTime()
 
-  test('what a replica has not got is announced when it takes over', async () => {
+  /** Cuts a master off from its replica, which then takes over; both take writes for a while. */
+  async function runPartitions(name: string, options: Partial<Scenario>): Promise<Report> {
     let [master, replica] = [await startSide(), await startSide()]
     await copy(master, replica)
     const proxy = await SwitchingProxy.start(master.server.port)
     try {
-      const report = await runScenario('failover that loses the end', {
+      return await runScenario(name, {
         source: { url: `redis://127.0.0.1:${proxy.port}` },
-        mayForget: true,
+        ...options,
         strike: async () => {
           master.link.freeze()
           // From nothing that is lost to a lot.
@@ -38,12 +40,22 @@ describeWithRedis('when Redis moves', () => {
           await copy(master, replica)
         },
       })
-      expectKeptPromise(report)
-      expect(report.resets).toBeGreaterThan(0)
     } finally {
       proxy.close()
       for (const side of [master, replica]) await endSide(side)
     }
+  }
+
+  test('what a replica has not got is announced when it takes over', async () => {
+    const report = await runPartitions('failover that loses the end', { mayForget: true })
+    expectKeptPromise(report)
+    expect(report.resets).toBeGreaterThan(0)
+  })
+
+  test('nothing acknowledged is lost with a replica to wait for, whatever a partition loses', async () => {
+    const logOptions = { waitReplicas: 1, timeoutMs: 2000 }
+    const report = await runPartitions('partition', { logOptions, isDurable: true })
+    expectKeptPromise(report)
   })
 
   test('nothing acknowledged is lost when Sentinel gives up a frozen master', async () => {

@@ -38,7 +38,10 @@ function isIoredis(client: unknown): boolean {
 
 /** For a URL, whichever of the two packages is there will do. */
 async function driverFor({ url, sentinel }: RedisAddress): Promise<RedisDriver> {
-  const ioredis = await optional(() => import('ioredis'))
+  // Bundlers would take a package that is not installed for an error.
+  const ioredis = await optional(
+    () => import(/* webpackIgnore: true */ /* turbopackIgnore: true */ 'ioredis'),
+  )
   if (ioredis !== undefined) {
     const options = { lazyConnect: true }
     const model = sentinel
@@ -46,7 +49,9 @@ async function driverFor({ url, sentinel }: RedisAddress): Promise<RedisDriver> 
       : new ioredis.Redis(url, options)
     return ioredisDriver(model)
   }
-  const redis = await optional(() => import('redis'))
+  const redis = await optional(
+    () => import(/* webpackIgnore: true */ /* turbopackIgnore: true */ 'redis'),
+  )
   if (redis !== undefined && sentinel === undefined) {
     return nodeRedisDriver(redis.createClient({ url }) as never)
   }
