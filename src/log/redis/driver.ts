@@ -56,8 +56,17 @@ export function messageOf(error: unknown): string {
   return String(Object(error).message ?? error).replace(/\s*script: [0-9a-f]{40}, on @.*$/s, '')
 }
 
-export function isUnknownScript(error: unknown): boolean {
-  return messageOf(error).startsWith('NOSCRIPT')
+/** Runs a script by its name, and by its text where Redis does not know the name. */
+export async function runScript(
+  { sha, source }: Script,
+  run: (command: 'evalsha' | 'eval', script: string) => Promise<unknown>,
+): Promise<unknown> {
+  try {
+    return await run('evalsha', sha)
+  } catch (error) {
+    if (!messageOf(error).startsWith('NOSCRIPT')) throw error
+    return run('eval', source)
+  }
 }
 
 /** Reconnect delay in milliseconds: soon at first, then every second or two, never all at once. */

@@ -1,16 +1,19 @@
 import type { Cluster, Redis, RedisOptions } from 'ioredis'
 import {
   type DriverEvents,
-  isUnknownScript,
   messageOf,
   type RedisDriver,
   reconnectDelayMs,
+  runScript,
 } from './driver.js'
 import type { Script } from './scripts.js'
 
 /** What both connections have, whatever the application's own client does. */
 const connectionOptions: RedisOptions = {
   lazyConnect: true,
+  keyPrefix: '',
+  // It would hold back the answers of all that is sent at once until the last one is there.
+  enableAutoPipelining: false,
   // Waiting and repeating are the log's own: it knows what may be repeated.
   enableOfflineQueue: false,
   autoResendUnfulfilledCommands: false,
@@ -31,21 +34,6 @@ export function ioredisDriver(template: Redis | Cluster): RedisDriver {
     : new SingleDriver(template as Redis)
 }
 
-/** How `ioredis` runs a script. */
-async function runScript(
-  client: Redis | Cluster,
-  { sha, source }: Script,
-  keys: readonly string[],
-  args: readonly string[],
-): Promise<unknown> {
-  try {
-    return await client.evalsha(sha, keys.length, ...keys, ...args)
-  } catch (error) {
-    if (!isUnknownScript(error)) throw error
-    return client.eval(source, keys.length, ...keys, ...args)
-  }
-}
-
 /** Commands of one write, if there are more. */
 const writeSize = 16
 
@@ -56,11 +44,8 @@ class SingleDriver implements RedisDriver {
   #corked = 0
 
   constructor(template: Redis) {
-    const { keyPrefix: _, ...own } = connectionOptions
-    const options = { ...own, keyPrefix: '' }
-    // It would hold back the answers of all that is sent at once until the last one is there.
-    this.#commands = template.duplicate({ ...options, enableAutoPipelining: false })
-    this.#subscriber = template.duplicate({ ...options, enableAutoPipelining: false })
+    this.#commands = template.duplicate(connectionOptions)
+    this.#subscriber = template.duplicate(connectionOptions)
   }
 
   open(events: DriverEvents): void {
@@ -71,7 +56,9 @@ class SingleDriver implements RedisDriver {
 
   run(script: Script, keys: readonly string[], args: readonly string[]): Promise<unknown> {
     this.#cork()
-    return runScript(this.#commands, script, keys, args)
+    return runScript(script, (command, text) =>
+      this.#commands[command](text, keys.length, ...keys, ...args),
+    )
   }
 
   command(name: string, ...args: readonly string[]): Promise<unknown> {
@@ -171,7 +158,9 @@ class ClusterDriver implements RedisDriver {
 
   async run(script: Script, keys: readonly string[], args: readonly string[]): Promise<unknown> {
     try {
-      return await runScript(this.#cluster, script, keys, args)
+      return await runScript(script, (command, text) =>
+        this.#cluster[command](text, keys.length, ...keys, ...args),
+      )
     } catch (error) {
       // A node has gone: who has its slots now?
       if (/closed/i.test(messageOf(error))) this.#cluster.refreshSlotsCache()

@@ -28,8 +28,12 @@ const minVersion = [6, 2]
 /** In a cluster: sharded pub/sub. */
 const minClusterVersion = [7, 0]
 
+const notAllowed = /\b(?:NOAUTH|WRONGPASS|NOPERM|invalid password|ERR AUTH)\b/
+
 /** What no waiting will mend. */
-const hopeless = /\b(?:NOAUTH|WRONGPASS|NOPERM|invalid password|ERR AUTH|ENOTFOUND)\b/
+function isHopeless(reason: string): boolean {
+  return notAllowed.test(reason) || /\bENOTFOUND\b/.test(reason)
+}
 
 /** The connections to Redis: what waits for them, and whether they are there. */
 export class Link {
@@ -72,7 +76,7 @@ export class Link {
       if (this.#fatal !== undefined) throw this.#fatal
       if (this.#health.state === 'up') return
       const { error } = this.#health
-      if (error !== undefined && hopeless.test(messageOf(error))) throw cannotConnect(error)
+      if (error !== undefined && isHopeless(messageOf(error))) throw cannotConnect(error)
       const left = deadline - performance.now()
       if (left <= 0) throw cannotConnect(error)
       await this.#changed(left)
@@ -260,7 +264,7 @@ export class Link {
     } else if (state === 'up') {
       this.#set({ state: 'down', since: new Date(), error })
     } else if (error !== undefined) {
-      // The first reason to be away is the one worth telling, until there has never been a connection.
+      // Away it was already: the newest reason is kept, and only the first one is told.
       const isFirst = state === 'connecting'
       this.#set({ state: 'down', since: isFirst ? new Date() : since, error }, isFirst)
     }
@@ -310,7 +314,7 @@ function tooOld(version: string, isCluster: boolean): EventStreamError {
 
 function cannotConnect(cause: Error | undefined): EventStreamError {
   const reason = cause === undefined ? 'no answer' : messageOf(cause)
-  const isRefused = /\b(?:NOAUTH|WRONGPASS|NOPERM|invalid password|ERR AUTH)\b/.test(reason)
+  const isRefused = notAllowed.test(reason)
   const advice = isRefused
     ? 'give the right user and password.'
     : 'check the URL, and that Redis runs there.'

@@ -1,10 +1,10 @@
 import { EventStreamError } from '../../core/errors.js'
 import {
   type DriverEvents,
-  isUnknownScript,
   messageOf,
   type RedisDriver,
   reconnectDelayMs,
+  runScript,
 } from './driver.js'
 import type { Script } from './scripts.js'
 
@@ -58,10 +58,10 @@ export function isNodeRedis(client: unknown): client is Client | Cluster {
  *   commands whose connection broke.
  */
 export function nodeRedisDriver(template: Client | Cluster): RedisDriver {
-  if ('subscribe' in template && 'options' in template && !('getMasterNode' in template)) {
-    return isCluster(template) ? new ClusterDriver(template) : new SingleDriver(template as Client)
-  }
   if (isCluster(template)) return new ClusterDriver(template)
+  if ('subscribe' in template && 'options' in template && !('getMasterNode' in template)) {
+    return new SingleDriver(template)
+  }
   throw new EventStreamError(
     'ERR_OPTION',
     'redis is a Sentinel client of the package redis; give a URL redis+sentinel://host:26379/master or a client of ioredis.',
@@ -72,19 +72,14 @@ function isCluster(client: object): client is Cluster {
   return 'slots' in client || 'getSlotRandomNode' in client
 }
 
-async function runScript(
-  send: (args: readonly string[]) => Promise<unknown>,
-  { sha, source }: Script,
+/** The words of a command that runs a script. */
+function scriptCommand(
+  command: string,
+  script: string,
   keys: readonly string[],
   args: readonly string[],
-): Promise<unknown> {
-  const rest = [String(keys.length), ...keys, ...args]
-  try {
-    return await send(['EVALSHA', sha, ...rest])
-  } catch (error) {
-    if (!isUnknownScript(error)) throw error
-    return send(['EVAL', source, ...rest])
-  }
+): readonly string[] {
+  return [command, script, String(keys.length), ...keys, ...args]
 }
 
 class SingleDriver implements RedisDriver {
@@ -112,7 +107,9 @@ class SingleDriver implements RedisDriver {
   async run(script: Script, keys: readonly string[], args: readonly string[]): Promise<unknown> {
     const client = this.#commands
     try {
-      return await runScript((command) => client.sendCommand(command), script, keys, args)
+      return await runScript(script, (command, text) =>
+        client.sendCommand(scriptCommand(command, text, keys, args)),
+      )
     } catch (error) {
       // After a failover the old master is a replica: find the new one.
       const isReplica = messageOf(error).startsWith('READONLY')
@@ -192,11 +189,8 @@ class ClusterDriver implements RedisDriver {
   }
 
   run(script: Script, keys: readonly string[], args: readonly string[]): Promise<unknown> {
-    return runScript(
-      (command) => this.#cluster.sendCommand(keys[0], false, command),
-      script,
-      keys,
-      args,
+    return runScript(script, (command, text) =>
+      this.#cluster.sendCommand(keys[0], false, scriptCommand(command, text, keys, args)),
     )
   }
 
