@@ -2,7 +2,6 @@ import { appendFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals'
 import { type Chromium, describeWithChromium } from '../support/browser.js'
-import { type CuttingProxy, cuttingProxy } from '../support/cutting-proxy.js'
 import {
   buildNextApp,
   copyNextApp,
@@ -11,6 +10,7 @@ import {
   startNextApp,
 } from '../support/next-process.js'
 import { connect, type SseClient } from '../support/sse-client.js'
+import { TcpProxy } from '../support/tcp-proxy.js'
 import { until } from '../support/until.js'
 import { complaintsOf, recordSources, say, textsOf } from './chat-page.js'
 
@@ -18,7 +18,7 @@ const example = join(__dirname, '../../examples/next-pages')
 
 let folder: string
 let server: NextProcess
-let proxy: CuttingProxy
+let proxy: TcpProxy
 let url: string
 const clients: SseClient[] = []
 
@@ -26,12 +26,11 @@ async function listen(started: NextProcess): Promise<void> {
   server = started
   const port = await started.port()
   url = `http://127.0.0.1:${port}`
-  proxy = await cuttingProxy(port)
+  proxy = await TcpProxy.start(url)
 }
 
 async function stop(): Promise<void> {
-  proxy?.cut(true)
-  proxy?.close()
+  await proxy?.close()
   await server?.end('SIGKILL')
 }
 
@@ -72,10 +71,10 @@ function testCut(browser: Chromium): void {
     await page.waitForSelector('#status[data-state=live]')
     await post('cut', 'before')
     await page.waitForSelector('#chat-messages li')
-    proxy.cut(true)
+    proxy.cut()
     await page.waitForSelector('#status[data-state=away]')
     await post('cut', 'meanwhile')
-    proxy.cut(false)
+    proxy.heal()
     await page.waitForSelector('#status[data-state=live]')
     await post('cut', 'after')
     await page.waitForSelector('#chat-messages li p:text("after")')
