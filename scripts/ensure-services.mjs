@@ -37,6 +37,15 @@ const services = {
       win32: 'winget install Google.Chrome',
     },
   },
+  pushpin: {
+    tests: 'The GRIP tests',
+    title: 'Pushpin (1.36 or later)',
+    programs: ['pushpin'],
+    places: { darwin: ['/opt/homebrew/bin/pushpin', '/usr/local/bin/pushpin'] },
+    variable: 'PUSHPIN_PATH',
+    debianPackage: 'pushpin',
+    install: { darwin: 'brew install pushpin', win32: 'apt-get install pushpin, in WSL' },
+  },
   'redis-server': {
     tests: 'The Redis tests',
     title: 'redis-server (7.0 or later)',

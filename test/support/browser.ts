@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, jest } from '@jest/globals'
 import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core'
-import { describeWith, pathOf } from './services.js'
+import { describeWith } from './describe-with.js'
+import { pathOf } from './services.js'
 
 export interface Chromium {
   /** Opens a page in a profile of its own. It is closed at the end of the test. */

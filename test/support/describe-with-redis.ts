@@ -1,5 +1,5 @@
 import { jest } from '@jest/globals'
-import { describeWith } from './services.js'
+import { describeWith } from './describe-with.js'
 
 /** `describe` for tests that start a `RedisServer`. See `describeWith` for what it does without one. */
 export function describeWithRedis(name: string, tests: () => void): void {

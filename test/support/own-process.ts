@@ -1,7 +1,20 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { closeSync, openSync, readFileSync } from 'node:fs'
+import { closeSync, existsSync, openSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { isRunning } from './is-running.js'
+import { until } from './until.js'
+
+export interface OwnProcessOptions {
+  /**
+   * For a program that starts others: the folder where it writes their process ids, as `*.pid`, until
+   * they have ended. They end with the program, also when it had no time to see to it.
+   */
+  readonly pidFolder?: string | undefined
+}
+
+/** Enough for the program to end those that it started, and to kill the ones that do not end. */
+const endTimeoutSeconds = 6
 
 /**
  * A program that this process started, and that never outlives it: a guard waits for this process to
@@ -12,15 +25,23 @@ export class OwnProcess {
   readonly pid: number
   readonly #child: ChildProcess
   readonly #outputFile: string
+  readonly #pidFolder: string | undefined
 
-  private constructor(child: ChildProcess, outputFile: string) {
+  private constructor(child: ChildProcess, outputFile: string, pidFolder: string | undefined) {
     this.pid = child.pid as number
     this.#child = child
     this.#outputFile = outputFile
+    this.#pidFolder = pidFolder
   }
 
   /** @param folder - Working directory, which also gets what the program prints, as `output.log`. */
-  static async start(program: string, args: readonly string[], folder: string) {
+  static async start(
+    program: string,
+    args: readonly string[],
+    folder: string,
+    options: OwnProcessOptions = {},
+  ): Promise<OwnProcess> {
+    const { pidFolder } = options
     const outputFile = join(folder, 'output.log')
     // A file, as a pipe would make the program wait for this process to read.
     const output = openSync(outputFile, 'w')
@@ -28,12 +49,17 @@ export class OwnProcess {
     closeSync(output)
     await once(child, 'spawn')
     child.unref()
-    guard(child, folder)
-    return new OwnProcess(child, outputFile)
+    guard(child, folder, pidFolder)
+    return new OwnProcess(child, outputFile, pidFolder)
   }
 
   get hasExited(): boolean {
     return this.#child.exitCode !== null || this.#child.signalCode !== null
+  }
+
+  /** Those of the processes that it has started, and that it has not seen end. */
+  get startedPids(): readonly number[] {
+    return pidsIn(this.#pidFolder)
   }
 
   /** What it has printed so far. */
@@ -46,24 +72,79 @@ export class OwnProcess {
     if (!this.hasExited) this.#child.kill(signal)
   }
 
+  /** Asks it to end, and kills it if it does not. Waits until it has ended. */
+  async end(): Promise<void> {
+    const timer = setTimeout(() => this.signal('SIGKILL'), endTimeoutSeconds * 1000)
+    this.signal('SIGTERM')
+    await this.#exited()
+    clearTimeout(timer)
+  }
+
   /** Ends it at once, even while it is stopped by `SIGSTOP`, and waits until it has ended. */
   async kill(): Promise<void> {
-    if (this.hasExited) return
-    const exited = once(this.#child, 'exit')
-    this.#child.kill('SIGKILL')
-    await exited
+    this.signal('SIGKILL')
+    await this.#exited()
+  }
+
+  async #exited(): Promise<void> {
+    if (!this.hasExited) await once(this.#child, 'exit')
+    await until(() => !this.startedPids.some(isRunning))
   }
 }
 
 // The guard's input ends with this process. It has a session of its own, so that a signal to all of
 // the group, such as Ctrl+C, does not take it along.
-function guard(child: ChildProcess, folder: string): void {
-  const script = 'read -r _; kill -9 "$1"; rm -rf "$2"'
-  const watcher = spawn('sh', ['-c', script, 'guard', String(child.pid), folder], {
+function guard(child: ChildProcess, folder: string, pidFolder: string | undefined): void {
+  const script = pidFolder === undefined ? guardScript : guardOfManyScript
+  const args = [String(child.pid), folder, pidFolder ?? '']
+  const watcher = spawn('sh', ['-c', script, 'guard', ...args], {
     detached: true,
     stdio: ['pipe', 'ignore', 'ignore'],
   })
   watcher.unref()
-  // Before the id of the process may go to another one.
-  child.once('exit', () => watcher.kill('SIGKILL'))
+  child.once('exit', () => {
+    for (const pid of pidsIn(pidFolder)) killNow(pid)
+    // Before the id of the process may go to another one.
+    watcher.kill('SIGKILL')
+  })
+}
+
+const guardScript = 'read -r _; kill -9 "$1"; rm -rf "$2"'
+
+// The program may have started one just now whose id it has not written yet, so it is first asked to
+// end them all.
+const guardOfManyScript = `
+  read -r _
+  kill "$1"
+  tries=0
+  while [ $((tries += 1)) -le ${endTimeoutSeconds * 10} ] && kill -0 "$1"; do
+    grep -q ') Z ' "/proc/$1/stat" && break
+    sleep 0.1
+  done
+  kill -9 "$1" $(cat "$3"/*.pid)
+  rm -rf "$2"`
+
+function pidsIn(folder: string | undefined): number[] {
+  if (folder === undefined || !existsSync(folder)) return []
+  return readdirSync(folder)
+    .filter((name) => name.endsWith('.pid'))
+    .map((name) => pidIn(join(folder, name)))
+    .filter((pid) => pid > 0)
+}
+
+/** 0 when the file has gone meanwhile, or nothing is in it yet. */
+function pidIn(file: string): number {
+  try {
+    return Number.parseInt(readFileSync(file, 'utf8'), 10) || 0
+  } catch {
+    return 0
+  }
+}
+
+function killNow(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL')
+  } catch {
+    // It has ended.
+  }
 }
