@@ -2,7 +2,7 @@ import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import type { Acknowledged } from './journal.js'
+import type { Acknowledged } from '../support/journal.js'
 
 /** Where the log is. */
 export type Source =
@@ -23,6 +23,14 @@ export interface AppOptions {
   readonly padding: number
   /** What the log is made to do wrong. */
   readonly flaw: 'drop' | 'repeat' | 'swap' | 'hush' | undefined
+  /** Where it serves. By default a free one. */
+  readonly port?: number
+  /** Milliseconds between one append and the next. By default 0. */
+  readonly pauseMs?: number
+  /** Of its route. */
+  readonly routeOptions?: object
+  /** Further options of its event stream. */
+  readonly gripOptions?: object
 }
 
 /** What an application process tells now and then. */
@@ -31,6 +39,10 @@ export interface News {
   readonly acknowledged: readonly Acknowledged[]
   /** How many, by error code. */
   readonly rejected: Readonly<Record<string, number>>
+  /** Acknowledged, though a proxy could not be told. */
+  readonly partial: number
+  /** Requests by which a proxy asked for what its clients missed. */
+  readonly links: number
 }
 
 type Message = { readonly port: number } | { readonly done: string } | News

@@ -1,5 +1,6 @@
-// One process of the application that the fault scenarios run: serves streams, and publishes numbered
-// events on all channels with a fixed number of appends under way. `app-process.ts` starts it.
+// One process of the application that the fault scenarios run: serves streams, directly and through a
+// GRIP proxy, and publishes numbered events on all channels with a fixed number of appends under way.
+// `app-process.ts` starts it.
 
 import { createServer } from 'node:http'
 import { EventStream } from 'headwater'
@@ -7,13 +8,20 @@ import { redisEventLog } from 'headwater/redis'
 import { Cluster } from 'ioredis'
 import { createClient, createCluster } from 'redis'
 
-const { producer, channels, source, driver, logOptions, inFlight, padding, flaw } = JSON.parse(
-  process.argv[2],
-)
+const options = JSON.parse(process.argv[2])
+const { producer, channels, source, driver, logOptions, inFlight, padding, flaw } = options
+const { port = 0, pauseMs = 0, routeOptions = {}, gripOptions = {} } = options
 const log = redisEventLog({ ...logOptions, redis: client() })
-const eventStream = new EventStream({ log: flaw ? flawed(log) : log, maxQueueBytes: 262_144 })
-const route = eventStream((req) => req.url.slice(1).split(','))
-const server = createServer((req, res) => route(req, res))
+const eventStream = new EventStream({
+  log: flaw ? flawed(log) : log,
+  maxQueueBytes: 262_144,
+  ...gripOptions,
+})
+const route = eventStream((req) => req.url.slice(1).split(','), routeOptions)
+const server = createServer((req, res) => {
+  if (req.url.includes('grip-link=')) news.links += 1
+  route(req, res)
+})
 
 /** A URL goes to `ioredis`, so that both packages take part. */
 function client() {
@@ -67,7 +75,7 @@ function flawed(good) {
 const delay = (ms) => new Promise((resolve) => setTimeout(resolve, ms))
 
 /** What has become of events since it was last told. */
-let news = { published: 0, acknowledged: [], rejected: {} }
+let news = nothingNew()
 let count = 0
 let turn = 0
 let isRunning = false
@@ -75,10 +83,14 @@ let paused = new Set()
 const triedAt = new Map()
 const pad = 'x'.repeat(padding ?? 0)
 
+function nothingNew() {
+  return { published: 0, acknowledged: [], rejected: {}, partial: 0, links: 0 }
+}
+
 function tell() {
   if (!process.connected) return
   process.send(news)
-  news = { published: 0, acknowledged: [], rejected: {} }
+  news = nothingNew()
 }
 
 /** A channel whose clients are far behind gets a few all the same: it shows where its log is. */
@@ -99,7 +111,7 @@ async function publish(channel) {
   const n = count
   const sentAt = Date.now()
   try {
-    const { id } = await eventStream.publishEvent(channel, { data: [channel, producer, n, pad] })
+    const id = await idOf(eventStream.publishEvent(channel, { data: [channel, producer, n, pad] }))
     news.acknowledged.push({ producer, n, channel, id, sentAt, ackedAt: Date.now() })
     return id
   } catch (error) {
@@ -110,10 +122,22 @@ async function publish(channel) {
   }
 }
 
+/** One that a proxy could not be told of is in the log all the same. */
+async function idOf(published) {
+  try {
+    return (await published).id
+  } catch (error) {
+    if (error.code !== 'ERR_PUBLISH_PARTIAL') throw error
+    news.partial += 1
+    return error.published[0].id
+  }
+}
+
 async function work() {
   while (isRunning) {
     const channel = nextChannel()
     if (channel === undefined || (await publish(channel)) === undefined) await delay(10)
+    if (pauseMs > 0) await delay(pauseMs)
   }
 }
 
@@ -153,4 +177,4 @@ process.on('message', async ({ command, argument }) => {
 process.on('disconnect', () => setTimeout(() => process.exit(3), 5000).unref())
 const teller = setInterval(tell, 20)
 await log.ready()
-server.listen(0, '127.0.0.1', () => process.send({ port: server.address().port }))
+server.listen(port, '127.0.0.1', () => process.send({ port: server.address().port }))

@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import { describeWithRedis } from '../support/describe-with-redis.js'
+import { Journal } from '../support/journal.js'
+import { Ledger } from '../support/ledger.js'
 import { RedisServer } from '../support/redis-server.js'
-import { Journal } from './journal.js'
-import { Ledger } from './ledger.js'
 import { allowTime, runScenario } from './run-scenario.js'
 
 const delay = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
@@ -87,6 +87,16 @@ describe('what the fault scenarios count', () => {
     const data = JSON.stringify({ channels: ['a'], reason: 'trimmed' })
     ledger.take({ event: 'stream-reset', data, id: '9-3' })
     expect(ledger.lost(headAt('9-3'))).toBe(0)
+  })
+
+  test('nothing of what was there before the client', () => {
+    const journal = new Journal()
+    journal.acknowledge([{ ...acknowledged, n: 1, id: '1-5' }])
+    const ledger = new Ledger(['a'], journal)
+    ledger.take({ event: 'stream-open', data: '{}', id: '1-5' })
+    expect(ledger.lost(headAt('1-5'))).toBe(0)
+    journal.acknowledge([{ ...acknowledged, n: 2, id: '2-6' }])
+    expect(ledger.lost(headAt('2-6'))).toBe(2)
   })
 
   test('a position that moves without an event', () => {

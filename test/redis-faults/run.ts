@@ -1,10 +1,10 @@
 import type { EventLog } from '../../src/index.js'
+import { Journal } from '../support/journal.js'
+import { Ledger } from '../support/ledger.js'
+import { seqOf } from '../support/position.js'
+import { newTally, ResumingClient } from '../support/resuming-client.js'
 import { AppProcess, type Source } from './app-process.js'
-import { Client, type Tally } from './client.js'
-import { Journal } from './journal.js'
-import { Ledger } from './ledger.js'
 import { idsOf, openLog } from './own-log.js'
-import { seqOf } from './position.js'
 
 export interface Scenario {
   readonly source: Source
@@ -72,10 +72,10 @@ function pick<Item>(items: readonly Item[]): Item {
 export class Run {
   readonly #scenario: Scenario
   readonly #journal = new Journal()
-  readonly #tally: Tally = { reconnects: 0, endedByServer: 0, sentAway: 0 }
+  readonly #tally = newTally()
   readonly #apps: AppProcess[] = []
   readonly #ended: AppProcess[] = []
-  readonly #clients: Client[]
+  readonly #clients: ResumingClient[]
   readonly #heads = new Map<string, number>()
   readonly #rejected: Record<string, number> = {}
   #timers: NodeJS.Timeout[] = []
@@ -90,7 +90,7 @@ export class Run {
     this.#clients = Array.from({ length: clientCount }, (_, i) => {
       const own = channels.filter((_name, c) => c === i % 6 || (i % 2 === 1 && c === (i >> 1) % 6))
       const ledger = new Ledger(own, this.#journal)
-      return new Client(ledger, () => pick(this.#apps), this.#tally)
+      return new ResumingClient(ledger, () => pick(this.#apps), this.#tally)
     })
   }
 

@@ -33,6 +33,8 @@ export class Ledger {
   readonly channels: readonly string[]
   readonly #journal: Journal
   readonly #runs = new Map<string, Run>()
+  /** Where it began in each channel: what is up to there was published before it came. */
+  readonly #starts = new Map<string, number>()
   /** By producer, a byte for each number. */
   readonly #got = new Map<string, Uint8Array>()
   /** Of runs that have ended, and of positions that were not what the client had. */
@@ -94,7 +96,7 @@ export class Ledger {
   #missed(channel: string, head: string, mayForget: boolean): number {
     const { acknowledged } = this.#journal
     const missing = acknowledged.filter(
-      (it) => it.channel === channel && !this.has(it.producer, it.n),
+      (it) => it.channel === channel && !this.has(it.producer, it.n) && !this.#isBeforeStart(it),
     )
     if (missing.length === 0) return 0
     const history = this.#journal.historyOf(channel, head)
@@ -104,6 +106,10 @@ export class Ledger {
       if (holes?.has(seqOf(it.id)) || (mayForget && !isKept)) return false
       return !this.#wasTold(it, isKept)
     }).length
+  }
+
+  #isBeforeStart({ channel, id }: Acknowledged): boolean {
+    return seqOf(id) <= (this.#starts.get(channel) ?? 0)
   }
 
   /**
@@ -120,8 +126,10 @@ export class Ledger {
   #opened(positions: ReadonlyMap<string, string>): void {
     for (const [channel, id] of positions) {
       const run = this.#runs.get(channel)
-      if (run === undefined) this.#begin(channel, id)
-      else this.#expectAt(channel, id)
+      if (run === undefined) {
+        this.#starts.set(channel, seqOf(id))
+        this.#begin(channel, id)
+      } else this.#expectAt(channel, id)
     }
   }
 
