@@ -63,7 +63,8 @@ export function parseCursor(text: string): Cursor | undefined {
   return { positions }
 }
 
-function decodeChannelName(encoded: string): string | undefined {
+/** @returns undefined unless it is as {@link encodeChannelName} writes it. */
+export function decodeChannelName(encoded: string): string | undefined {
   if (!/^(?:[A-Za-z0-9._-]|%[0-9A-F]{2})+$/.test(encoded)) return undefined
   let name: string
   try {

@@ -1,8 +1,7 @@
 import { encodeChannelName } from '../core/cursor.js'
 import { type EntryId, seqOf } from '../core/entry-id.js'
-import { encodeFields } from '../core/wire.js'
 import type { EventLog, Gap, PageLimit, StoredEvent } from '../log/event-log.js'
-import { resetFields } from './reset.js'
+import { entryFields } from './reset.js'
 
 /** An entry whose fields are encoded, once for all connections. */
 export interface EncodedEntry {
@@ -184,13 +183,7 @@ export class ActiveChannel {
 
   #encode(entry: StoredEvent): EncodedEntry {
     const { id, prevId } = entry
-    try {
-      return { id, prevId, fields: encodeFields(entry) }
-    } catch (error) {
-      // Another writer has stored a name that cannot be sent: clients are told what they miss.
-      this.#onError(error)
-      return { id, prevId, fields: resetFields([this.name], 'invalid') }
-    }
+    return { id, prevId, fields: entryFields(this.name, entry, this.#onError) }
   }
 
   #knows(entry: StoredEvent): boolean {

@@ -2,7 +2,6 @@ import { encodeCursor } from '../core/cursor.js'
 import type { EntryId } from '../core/entry-id.js'
 import { controlEvents } from '../core/event.js'
 import { encodeFields, endBlock } from '../core/wire.js'
-import type { Feed } from './feed.js'
 import { resetFields } from './reset.js'
 import type { Start } from './start.js'
 
@@ -11,10 +10,13 @@ import type { Start } from './start.js'
  * its first event resumes too. When the client's position cannot be used, the new cursor comes with
  * the `stream-reset` behind it instead: a client cut off between the two must be told again.
  */
-export function openingText(feed: Feed, { positions, reset }: Start, retryMs: number): string {
-  const cursor = encodeCursor(feed.encodedNames, (i) => positions[i] as EntryId)
+export function openingText(
+  encodedNames: readonly string[],
+  { positions, lost }: Start,
+  retryMs: number,
+): string {
+  const cursor = encodeCursor(encodedNames, (i) => positions[i] as EntryId)
   const open = encodeFields({ event: controlEvents.open, retry: retryMs, data: '{}' })
-  if (!reset) return endBlock(open, cursor)
-  const names = feed.channels.map(({ name }) => name)
-  return `${open}\n${endBlock(resetFields(names, 'invalid'), cursor)}`
+  if (lost.length === 0) return endBlock(open, cursor)
+  return `${open}\n${endBlock(resetFields(lost, 'invalid'), cursor)}`
 }

@@ -197,12 +197,25 @@ describe('a client that cannot have what it missed', () => {
     expect([channels, client.data]).toEqual([['a'], [1001, 1002]])
   })
 
-  test('because one id does not say which of several channels it is of, is told so', async () => {
+  test('because one id is of none of several channels, is told so', async () => {
     const { eventStream, app, serve } = setUp()
     app.get('/events', eventStream('a', 'b'))
     await publish(eventStream, 'a', 1, 1)
     const { channels, reason } = await resetOf((await serve())('/events', { lastEventId: '1-1' }))
     expect([channels, reason]).toEqual([['a', 'b'], 'invalid'])
+  })
+
+  test('because one id says nothing of the other channels, is told so, and goes on in its own', async () => {
+    const { eventStream, app, serve } = setUp()
+    app.get('/events', eventStream('a', 'b', 'c'))
+    const { id } = await eventStream.publishEvent('b', { data: 0 })
+    await publish(eventStream, 'a', 1, 2)
+    await publish(eventStream, 'b', 11, 12)
+    const { client, channels, reason } = await resetOf(
+      (await serve())('/events', { lastEventId: id }),
+    )
+    await client.received(2)
+    expect([channels, reason, client.data]).toEqual([['a', 'c'], 'invalid', [11, 12]])
   })
 })
 
