@@ -1,10 +1,10 @@
 // Opens many event streams and counts what arrives: cheap enough never to be what is measured.
 //
-//   load-client <port> <connections> <channels>
+//   load-client <port> <connections> <channels> <at once>
 //
-// Connection i asks for /c/(i % channels). Each event holds '@' and 16 digits once: the time it was
-// published at, in microseconds of CLOCK_MONOTONIC; nothing else on the wire holds '@'. Commands
-// come on stdin, one a line, and each is answered by one line of JSON:
+// Connection i asks for /c/(i % channels); so many connect at once. Each event holds '@' and 16 digits
+// once: the time it was published at, in microseconds of CLOCK_MONOTONIC; nothing else on the wire
+// holds '@'. Commands come on stdin, one a line, and each is answered by one line of JSON:
 //
 //   stats          what has been counted
 //   until N MS     the same, once N events have come since the start, or after MS milliseconds
@@ -26,7 +26,6 @@
 #include <unistd.h>
 
 #define DIGITS 16
-#define CONNECTING_AT_ONCE 64
 #define PER_ADDRESS 20000
 
 struct connection {
@@ -37,7 +36,7 @@ struct connection {
 };
 
 static struct connection *connections;
-static int count, channels, port, started, opened, epoll_fd;
+static int count, channels, at_once, port, started, opened, closed, epoll_fd;
 static uint64_t events, bytes, wanted, deadline;
 static int waiting;
 static uint64_t histogram[64 * 64];
@@ -78,8 +77,9 @@ static void answer(void) {
   getrusage(RUSAGE_SELF, &used);
   uint64_t cpu = (used.ru_utime.tv_sec + used.ru_stime.tv_sec) * 1000000ull +
                  used.ru_utime.tv_usec + used.ru_stime.tv_usec;
-  printf("{\"events\":%llu,\"bytes\":%llu,\"cpuUs\":%llu,\"p50Us\":%llu,\"p99Us\":%llu}\n",
-         (unsigned long long)events, (unsigned long long)bytes, (unsigned long long)cpu,
+  printf("{\"open\":%d,\"events\":%llu,\"bytes\":%llu,", opened - closed, (unsigned long long)events,
+         (unsigned long long)bytes);
+  printf("\"cpuUs\":%llu,\"p50Us\":%llu,\"p99Us\":%llu}\n", (unsigned long long)cpu,
          (unsigned long long)quantile(0.5), (unsigned long long)quantile(0.99));
   fflush(stdout);
 }
@@ -138,6 +138,7 @@ static void receive(int i) {
   if (length < 0 && errno == EAGAIN) return;
   if (length <= 0) {
     close(c->fd);
+    closed++;
     return;
   }
   if (!c->is_open) {
@@ -186,10 +187,11 @@ static void read_commands(void) {
 }
 
 int main(int argc, char **argv) {
-  if (argc != 4) return 2;
+  if (argc != 5) return 2;
   port = atoi(argv[1]);
   count = atoi(argv[2]);
   channels = atoi(argv[3]);
+  at_once = atoi(argv[4]);
   struct rlimit files;
   getrlimit(RLIMIT_NOFILE, &files);
   files.rlim_cur = files.rlim_max;
@@ -199,7 +201,7 @@ int main(int argc, char **argv) {
   struct epoll_event input = {.events = EPOLLIN, .data.u32 = UINT32_MAX}, ready[512];
   epoll_ctl(epoll_fd, EPOLL_CTL_ADD, 0, &input);
   for (int announced = 0;;) {
-    while (started < count && started - opened < CONNECTING_AT_ONCE) start_connection(started++);
+    while (started < count && started - opened < at_once) start_connection(started++);
     if (!announced && opened == count) {
       announced = 1;
       answer();

@@ -4,11 +4,11 @@
 import { connect } from 'node:net'
 import { answer, countEvent, counted, nowUs, takeCommands, totals } from './client-counts.mjs'
 
-const [port, count, channels] = process.argv.slice(2).map(Number)
+const [port, count, channels, atOnce] = process.argv.slice(2).map(Number)
 const at = '@'.charCodeAt(0)
 const digits = 16
-const connectingAtOnce = 64
 
+Object.assign(totals, { open: 0 })
 let opened = 0
 let started = 0
 
@@ -30,6 +30,8 @@ class Connection {
       if (chunk.toString('latin1', 9, 12) !== '200') throw new Error(chunk.toString('latin1'))
       this.isOpen = true
       opened += 1
+      totals.open += 1
+      this.socket.on('close', () => (totals.open -= 1))
       connectMore()
     }
     const now = nowUs()
@@ -54,7 +56,7 @@ class Connection {
 const connections = []
 
 function connectMore() {
-  while (started < count && started - opened < connectingAtOnce) {
+  while (started < count && started - opened < atOnce) {
     connections.push(new Connection(started))
     started += 1
   }

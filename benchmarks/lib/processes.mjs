@@ -41,10 +41,10 @@ process.once('SIGINT', () => process.exit(130))
 process.once('SIGTERM', () => process.exit(143))
 
 /** Ends this process when one of its own ends unasked: the figures would mean nothing. */
-function watch(child, name) {
+function watch(child, name, mayEnd = () => false) {
   running.add(child)
   child.on('exit', (code, signal) => {
-    if (!running.delete(child)) return
+    if (!running.delete(child) || mayEnd()) return
     console.error(`${name} ended by itself (${code ?? signal}).`)
     process.exit(1)
   })
@@ -57,12 +57,17 @@ function end(child) {
   return gone
 }
 
-/** Starts a program that has nothing to say, on the CPU that clients have. */
-export function startProgram(program, args) {
+/**
+ * Starts a program that has nothing to say, on the CPU that clients have.
+ *
+ * @param mayEnd - Whether it may end by itself now.
+ */
+export function startProgram(program, args, mayEnd) {
   const child = spawn(program, args, { stdio: 'ignore' })
-  watch(child, program)
+  watch(child, program, mayEnd)
   pin(child.pid, clientCpu)
-  return { stop: () => end(child) }
+  const hasEnded = () => child.exitCode !== null || child.signalCode !== null
+  return { hasEnded, stop: () => end(child) }
 }
 
 /**
@@ -131,9 +136,12 @@ function buildClient() {
 const binary = process.env.NODE_CLIENT === '1' ? undefined : buildClient()
 export const clientName = binary === undefined ? 'Node' : 'C, epoll'
 
-/** Opens connections, and resolves when all are streams. Connection i listens to i % channels. */
-export function startClient({ port, connections, channels = 1 }) {
-  const numbers = [port, connections, channels].map(String)
+/**
+ * Opens connections, some at once, and resolves when all are streams. Connection i listens to
+ * i % channels.
+ */
+export function startClient({ port, connections, channels = 1, atOnce = 64 }) {
+  const numbers = [port, connections, channels, atOnce].map(String)
   const command = binary === undefined ? [process.execPath, here('load-client.mjs')] : [binary]
   return startCounting([...command, ...numbers])
 }
@@ -141,6 +149,15 @@ export function startClient({ port, connections, channels = 1 }) {
 /** A bare subscriber to channel 0 in Redis, which counts as load clients do. */
 export function startSubscriber(redisUrl) {
   return startCounting([process.execPath, here('redis-subscriber.mjs'), redisUrl])
+}
+
+/** One client of channel 0, which counts as load clients do, and also tells the order. */
+export function startSseSubscriber(port) {
+  return startCounting([
+    process.execPath,
+    here('sse-subscriber.mjs'),
+    `http://127.0.0.1:${port}/c/0`,
+  ])
 }
 
 async function startCounting([command, ...args]) {

@@ -1,34 +1,18 @@
 // A Redis for the benchmark alone, on a port and in a folder of its own.
 
-import { spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 // The one that the package is developed with, and that it uses itself.
 import { Redis } from 'ioredis'
+import { findProgram } from './find-program.mjs'
+import { freePort } from './free-port.mjs'
 import { startProgram } from './processes.mjs'
 
-const script = fileURLToPath(new URL('../../scripts/ensure-services.mjs', import.meta.url))
-const found = spawnSync(process.execPath, [script, '--find', 'redis-server'], { encoding: 'utf8' })
-const program = found.stdout.trim()
+const { path: program, version } = findProgram('redis-server', /v=(\S+)/)
 
 /** Such as `7.0.15`; undefined where it is not installed. */
-export const redisVersion =
-  program === ''
-    ? undefined
-    : /v=(\S+)/.exec(spawnSync(program, ['--version'], { encoding: 'utf8' }).stdout)?.[1]
-
-/** A port that was free a moment ago. */
-function freePort() {
-  return new Promise((resolve) => {
-    const probe = createServer().listen(0, '127.0.0.1', () => {
-      const { port } = probe.address()
-      probe.close(() => resolve(port))
-    })
-  })
-}
+export const redisVersion = version
 
 export async function startRedis() {
   const folder = mkdtempSync(join(tmpdir(), 'bench-redis-'))

@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { canCount } from './instructions.mjs'
 import { clientName, serverCpu } from './processes.mjs'
+import { pushpinVersion } from './pushpin.mjs'
 import { redisVersion } from './redis.mjs'
 import { hasNchan } from './servers.mjs'
 
@@ -70,6 +71,7 @@ export function circumstances(isQuick) {
     canCount ? 'Instructions counted by perf.' : 'No instruction counters here: CPU time only.',
     hasNchan ? '' : 'nchan is not installed.',
     redisVersion === undefined ? 'redis-server is not installed.' : redis,
+    pushpinVersion === undefined ? 'Pushpin is not installed.' : `Pushpin ${pushpinVersion}.`,
   ]
     .filter((part) => part !== '')
     .join(' ')

@@ -8,6 +8,7 @@ const {
   publish,
   port,
   pid = process.pid,
+  counts = {},
 } = await import(`../servers/${process.argv[2]}.mjs`)
 // Not without an exit event: nginx is ended by it.
 process.on('disconnect', () => process.exit())
@@ -59,7 +60,6 @@ const calls = {
     return events
   },
 
-  /** Publishes on channel 0 for some time, always with so many events under way. */
   /** Keeps so many events under way, each on one of `channels`. */
   async keepPublishing({ atOnce, ms, textBytes, channels = 1 }) {
     const text = 'x'.repeat(textBytes)
@@ -72,6 +72,29 @@ const calls = {
     }
     await Promise.all(Array.from({ length: atOnce }, publishOn))
     return { events, seconds: (performance.now() - start) / 1000 }
+  },
+
+  /** Publishes on channel 0, so many events at a time, and waits for all of these before the next. */
+  async publishAll({ events, atOnce }) {
+    const startUs = nowUs()
+    let failed = 0
+    for (let sent = 0; sent < events; sent += atOnce) {
+      const some = { length: Math.min(atOnce, events - sent) }
+      const publishes = Array.from(some, async () => publish(0, eventAt(nowUs(), shortText)))
+      const results = await Promise.allSettled(publishes)
+      failed += results.filter(({ status }) => status === 'rejected').length
+    }
+    return { startUs, seconds: (nowUs() - startUs) / 1e6, failed }
+  },
+
+  /** What the server has counted. */
+  counts() {
+    return counts
+  },
+
+  /** What Node does with connections on which nothing has come for 5 s. */
+  closeIdle() {
+    server.closeIdleConnections()
   },
 
   memory() {
@@ -94,7 +117,10 @@ process.on('message', async ({ id, call, options }) => {
 if (server === undefined) {
   process.send({ port, pid })
 } else {
-  server.listen({ port: 0, host: '127.0.0.1', backlog: 4096 }, () => {
-    process.send({ port: server.address().port, pid })
-  })
+  server.listen(
+    { port: Number(process.env.LISTEN_PORT ?? 0), host: '127.0.0.1', backlog: 4096 },
+    () => {
+      process.send({ port: server.address().port, pid })
+    },
+  )
 }

@@ -3,22 +3,13 @@
 import { execFileSync, spawn } from 'node:child_process'
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { Agent, request } from 'node:http'
-import { connect, createServer } from 'node:net'
+import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { freePort } from '../lib/free-port.mjs'
 import { nchanModule } from '../lib/servers.mjs'
 
 const directory = mkdtempSync(join(tmpdir(), 'bench-nchan-'))
-
-/** A port that was free a moment ago. */
-function freePort() {
-  return new Promise((resolve) => {
-    const probe = createServer().listen(0, '127.0.0.1', () => {
-      const { port } = probe.address()
-      probe.close(() => resolve(port))
-    })
-  })
-}
 
 export const port = await freePort()
 writeFileSync(
