@@ -9,14 +9,15 @@ const restartDelayMs = 500
 /** A server in a process of its own, which is started again whenever it ends before `stop`. */
 export class ServerProcess {
   readonly #name: string
-  readonly #redisUrl: string
+  readonly #env: NodeJS.ProcessEnv
   #child: ChildProcess | undefined
   #isStopping = false
   #port: number | undefined
 
-  constructor(name: string, redisUrl: string) {
+  /** @param env - Of the environment, what it does not have in common with this process. */
+  constructor(name: string, env: NodeJS.ProcessEnv) {
     this.#name = name
-    this.#redisUrl = redisUrl
+    this.#env = env
   }
 
   /** Undefined while nothing listens. */
@@ -27,7 +28,7 @@ export class ServerProcess {
   /** @throws Error when it ends before it listens. It has said why. */
   async start(): Promise<void> {
     const child = fork(script, {
-      env: { ...process.env, PORT: '0', REDIS_URL: this.#redisUrl, PROCESS_NAME: this.#name },
+      env: { ...process.env, ...this.#env },
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
     })
     this.#child = child

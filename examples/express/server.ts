@@ -8,13 +8,13 @@ import { createCuts } from './cuts.js'
 import { listen } from './listen.js'
 import { measureLoad } from './load.js'
 import { jsonBody, RequestError, readIdempotencyKey, readMessage, readText } from './message.js'
-import { assets, page, securityHeaders } from './site.js'
+import { assets, isProxied, page, securityHeaders } from './site.js'
 
 // With events in Redis, any number of processes can serve the same page: see cluster.ts, which also
-// gives each of them a name.
-const { REDIS_URL, PROCESS_NAME } = process.env
+// gives each of them a name. Who comes through a GRIP proxy is held by the proxy: see pushpin.ts.
+const { REDIS_URL, GRIP_URL, PROCESS_NAME } = process.env
 const log = REDIS_URL ? redisEventLog({ redis: REDIS_URL }) : memoryEventLog()
-const eventStream = new EventStream({ log })
+const eventStream = new EventStream({ log, grip: GRIP_URL || undefined })
 const app = express()
 
 try {
@@ -62,15 +62,23 @@ app.get('/rooms/:room', page)
 app.get('/rooms/:room/events', eventStream('room-{room}', { startFrom: { last: 50 } }))
 
 app.post('/rooms/:room/messages', ...jsonBody, async (req, res) => {
-  const { id } = await eventStream.publishEvent(`room-${req.params.room}`, {
+  const published = eventStream.publishEvent(`room-${req.params.room}`, {
     event: 'message',
     data: { ...readMessage(req), at: Date.now(), by: PROCESS_NAME },
     idempotencyKey: readIdempotencyKey(req),
   })
+  const { id } = await published.catch(ifStored)
   res.status(201).json({ id })
 })
 
-// Proof: a page has its connection cut, and is sent events while it is away.
+/** An event is safe once it is in the log: who comes through a proxy that is away has it later. */
+function ifStored(error: unknown) {
+  const [first] = (error instanceof EventStreamError && error.published) || []
+  if (first === undefined) throw error
+  return first
+}
+
+// Proof: a page has its connection cut, and asks for events once it is away.
 
 const proofEvents = 20
 const cuts = await createCuts(log, eventStream)
@@ -95,14 +103,22 @@ async function tellWhoServes(channel: string): Promise<void> {
   await eventStream.publishEvent(channel, { event: 'served', data })
 }
 
-app.post('/proof/:page', ...jsonBody, async (req, res) => {
-  const run = readText(req.body, 'run', 40)
+app.post('/proof/:page/cut', ...jsonBody, async (req, res) => {
   const channel = `page-${req.params.page}`
-  if (!(await cuts.cut(channel))) throw new RequestError(409, 'The page has no connection to cut.')
-  for (let n = 1; n <= proofEvents; n++) {
-    await eventStream.publishEvent(channel, { event: 'proof', data: { run, n } })
+  // The proxy has the connection, and ends the stream. Without one, there is a socket here to reset.
+  if (isProxied(req)) await eventStream.kick(channel)
+  else if (!(await cuts.cut(channel))) {
+    throw new RequestError(409, 'The page has no connection to cut.')
   }
-  res.json({ published: proofEvents, listening: eventStream.count(channel) })
+  res.json({})
+})
+
+app.post('/proof/:page/events', ...jsonBody, async (req, res) => {
+  const run = readText(req.body, 'run', 40)
+  for (let n = 1; n <= proofEvents; n++) {
+    await eventStream.publishEvent(`page-${req.params.page}`, { event: 'proof', data: { run, n } })
+  }
+  res.json({ published: proofEvents })
 })
 
 const answerError: ErrorRequestHandler = (error, _req, res, next) => {
@@ -115,11 +131,15 @@ const answerError: ErrorRequestHandler = (error, _req, res, next) => {
 app.use(answerError)
 
 const server = createServer(app)
-const port = await listen(server)
+// cluster.ts or pushpin.ts, if that has started this process, stands between it and visitors.
+const isBehind = process.channel !== undefined
+const port = await listen(server, isBehind ? '127.0.0.1' : undefined)
 console.log(`http://localhost:${port}`)
-// To cluster.ts, if that has started this process, which ends with it.
+// This process ends with the one that it tells.
 process.send?.(port)
 process.channel?.unref()
+
+const lastAnswersMs = 1000
 
 async function shutDown(): Promise<void> {
   stopping.abort()
@@ -127,6 +147,8 @@ async function shutDown(): Promise<void> {
   await eventStream.close()
   await log.close()
   server.closeIdleConnections()
+  // A proxy keeps those open for more requests that were answered just now.
+  setTimeout(() => server.closeAllConnections(), lastAnswersMs).unref()
 }
 
 process.once('SIGINT', shutDown).once('SIGTERM', shutDown).once('disconnect', shutDown)

@@ -1,6 +1,7 @@
-import { dirname } from 'node:path'
+import { readFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import express, { type RequestHandler } from 'express'
+import express, { type Request, type RequestHandler } from 'express'
 
 const publicFolder = fileURLToPath(new URL('../public', import.meta.url))
 const uplotFolder = dirname(fileURLToPath(import.meta.resolve('uplot')))
@@ -24,6 +25,14 @@ export const assets = express
     res.sendFile(req.path, { root: uplotFolder })
   })
 
-export const page: RequestHandler = (_req, res) => {
-  res.sendFile('index.html', { root: publicFolder })
+/** Whether a visitor has come through the GRIP proxy, which signs what it passes on. */
+export function isProxied(req: Request): boolean {
+  return Boolean(process.env.GRIP_URL) && req.get('Grip-Sig') !== undefined
+}
+
+const html = readFileSync(join(publicFolder, 'index.html'), 'utf8')
+const proxiedHtml = html.replace('<html', '<html data-through="Pushpin"')
+
+export const page: RequestHandler = (req, res) => {
+  res.send(isProxied(req) ? proxiedHtml : html)
 }

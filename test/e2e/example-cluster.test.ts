@@ -1,88 +1,11 @@
-import { randomUUID } from 'node:crypto'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from '@jest/globals'
 import type { Page } from 'playwright-core'
 import { describeWithChromium } from '../support/browser.js'
 import { describeWithRedis } from '../support/describe-with-redis.js'
-import { OwnProcess } from '../support/own-process.js'
-import { pathOf } from '../support/services.js'
+import { isRunning } from '../support/is-running.js'
 import { until } from '../support/until.js'
 import { complaintsOf, textsOf } from './chat-page.js'
-
-const script = join(__dirname, '../../examples/express/dist/cluster.js')
-
-/** The example as two processes, as `npm run start:cluster` starts it. */
-class Cluster {
-  readonly #folder: string
-  readonly #process: OwnProcess
-
-  private constructor(folder: string, process: OwnProcess) {
-    this.#folder = folder
-    this.#process = process
-  }
-
-  static async start(): Promise<Cluster> {
-    const folder = await mkdtemp(join(tmpdir(), 'cluster-'))
-    const redis = `REDIS_SERVER_PATH=${pathOf('redis-server')}`
-    const args = ['PORT=0', redis, 'REDIS_URL=', process.execPath, script]
-    const cluster = new Cluster(folder, await OwnProcess.start('env', args, folder))
-    await until(
-      () => cluster.#process.hasExited || cluster.#process.output.includes('http'),
-      20_000,
-    )
-    return cluster
-  }
-
-  get url(): string {
-    const url = /^http:\S+/m.exec(this.#process.output)?.[0]
-    if (url === undefined) throw new Error(`No cluster has started:\n${this.#process.output}`)
-    return url
-  }
-
-  /** Of the server that has a name, since its last start. */
-  pidOf(name: string): number {
-    const all = [...this.#process.output.matchAll(new RegExp(`^${name} is pid (\\d+)$`, 'gm'))]
-    return Number(all.at(-1)?.[1])
-  }
-
-  async end(signal: NodeJS.Signals): Promise<void> {
-    this.#process.signal(signal)
-    await until(() => this.#process.hasExited)
-  }
-
-  async stop(): Promise<void> {
-    await this.#process.kill()
-    await rm(this.#folder, { recursive: true, force: true })
-  }
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    return process.kill(pid, 0)
-  } catch {
-    return false
-  }
-}
-
-/** Posts until it is answered, as the page does. */
-async function post(url: string, text: string): Promise<void> {
-  const request = {
-    method: 'POST',
-    headers: { 'Content-Type': 'application/json', 'Idempotency-Key': randomUUID() },
-    body: JSON.stringify({ name: 'Ann', text }),
-  }
-  let status = 0
-  await until(async () => {
-    status = await fetch(url, request).then(
-      (response) => response.status,
-      () => 0,
-    )
-    return status !== 0
-  })
-  expect(status).toBe(201)
-}
+import { count, ExampleProcess } from './example-process.js'
 
 /** The name of the process that serves a page. */
 async function serverOf(page: Page): Promise<string> {
@@ -90,16 +13,12 @@ async function serverOf(page: Page): Promise<string> {
   return (await status.textContent())?.split(' · ')[1] ?? ''
 }
 
-function count(n: number): string[] {
-  return Array.from({ length: n }, (_, i) => `message ${i + 1}`)
-}
-
 describeWithRedis('the Express example as two processes', () => {
   describeWithChromium('in Chromium', (browser) => {
-    let cluster: Cluster
+    let cluster: ExampleProcess
 
     beforeEach(async () => {
-      cluster = await Cluster.start()
+      cluster = await ExampleProcess.start('cluster.js', { needs: 'redis-server' })
     })
 
     afterEach(async () => {
@@ -113,7 +32,7 @@ describeWithRedis('the Express example as two processes', () => {
       const killed = cluster.pidOf(name)
       for (let n = 1; n <= 100; n++) {
         if (n === 40) process.kill(killed, 'SIGKILL')
-        await post(`${cluster.url}/rooms/tea/messages`, `message ${n}`)
+        await cluster.post('tea', `message ${n}`)
       }
       const served = page.locator('#log li[data-event=served] .data')
       await until(async () => (await served.count()) === 2)
@@ -149,6 +68,7 @@ describeWithRedis('the Express example as two processes', () => {
 
       expect(times).toEqual([...new Set(times)].sort((a, b) => b - a))
       expect(pids.filter(isRunning)).toEqual([])
+      expect(cluster.temporaryFolders).toEqual([])
     })
   })
 })

@@ -2,6 +2,8 @@ import { appendFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals'
 import { type Chromium, describeWithChromium } from '../support/browser.js'
+import { describeWithPushpin } from '../support/describe-with-pushpin.js'
+import { freePort } from '../support/free-port.js'
 import {
   buildNextApp,
   copyNextApp,
@@ -9,6 +11,7 @@ import {
   type NextProcess,
   startNextApp,
 } from '../support/next-process.js'
+import { Pushpin } from '../support/pushpin.js'
 import { connect, type SseClient } from '../support/sse-client.js'
 import { TcpProxy } from '../support/tcp-proxy.js'
 import { until } from '../support/until.js'
@@ -24,8 +27,12 @@ const clients: SseClient[] = []
 
 async function listen(started: NextProcess): Promise<void> {
   server = started
-  const port = await started.port()
-  url = `http://127.0.0.1:${port}`
+  await visit(`http://127.0.0.1:${await started.port()}`)
+}
+
+/** From here on tests send what they have to this address, or through `proxy`. */
+async function visit(address: string): Promise<void> {
+  url = address
   proxy = await TcpProxy.start(url)
 }
 
@@ -84,6 +91,14 @@ function testCut(browser: Chromium): void {
   })
 }
 
+let built: Promise<void> | undefined
+
+/** Once for all that serve it. */
+function build(): Promise<void> {
+  built ??= buildNextApp(folder)
+  return built
+}
+
 beforeAll(async () => {
   folder = await copyNextApp(example)
 })
@@ -98,7 +113,7 @@ afterAll(async () => {
 
 describe('the Next.js example, built', () => {
   beforeAll(async () => {
-    await buildNextApp(folder)
+    await build()
     await listen(startNextApp(folder))
   }, 90_000)
 
@@ -201,7 +216,7 @@ describe('the Next.js example, built', () => {
       await page.waitForSelector('#chat-messages li')
       const code = await server.end('SIGTERM')
       await page.waitForSelector('#status[data-state=away]')
-      server = startNextApp(folder, new URL(url).port)
+      server = startNextApp(folder, { port: Number(new URL(url).port) })
       await server.port()
       await post('restart', 'said anew')
       await page.waitForSelector('#note:has-text("stream-reset")')
@@ -211,6 +226,65 @@ describe('the Next.js example, built', () => {
       expect(code).toBe(143)
       expect(await textsOf(page)).toEqual(['said anew'])
     })
+  })
+})
+
+describeWithPushpin('the Next.js example, built, through Pushpin', () => {
+  let pushpin: Pushpin
+
+  /** @returns Once it answers. */
+  async function start(port: number): Promise<void> {
+    server = startNextApp(folder, { port, env: { GRIP_URL: pushpin.gripUrl } })
+    await server.port()
+  }
+
+  beforeAll(async () => {
+    await build()
+    const port = await freePort()
+    pushpin = await Pushpin.start({ origin: port })
+    await start(port)
+    await visit(pushpin.url)
+  }, 90_000)
+
+  afterAll(async () => {
+    await stop()
+    await pushpin?.stop()
+  })
+
+  testStatuses()
+
+  test('answers the request by which the proxy asks for what its clients missed', async () => {
+    const client = await follow('restarted')
+    await post('restarted', 'lost with the server')
+    await client.received(1)
+    const port = await server.port()
+    await server.end('SIGKILL')
+    await start(port)
+    await post('restarted', 'makes the proxy ask')
+    const isReset = () => client.control.some(({ event }) => event === 'stream-reset')
+    await until(isReset)
+    await post('restarted', 'said anew')
+    await client.received(2)
+    const texts = [{ text: 'lost with the server' }, { text: 'said anew' }]
+    expect([client.ended, client.data]).toMatchObject([false, texts])
+  })
+
+  describeWithChromium('in Chromium', (browser) => {
+    test('lets two people chat in a room', async () => {
+      const ann = await browser.openPage(`${url}/rooms/proxied`)
+      const bob = await browser.openPage(`${url}/rooms/proxied`)
+      const complaints = [complaintsOf(ann), complaintsOf(bob)]
+      for (const page of [ann, bob]) await page.waitForSelector('#status[data-state=live]')
+      await say(ann, 'Ann', '50 % <b>more</b>')
+      await bob.waitForSelector('#chat-messages li')
+      await say(bob, 'Bob', 'Hello, Ann')
+      await ann.waitForSelector('#chat-messages li:nth-child(2)')
+      const texts = ['50 % <b>more</b>', 'Hello, Ann']
+      expect([await textsOf(ann), await textsOf(bob)]).toEqual([texts, texts])
+      expect(complaints).toEqual([[], []])
+    })
+
+    testCut(browser)
   })
 })
 

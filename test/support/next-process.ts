@@ -5,15 +5,14 @@ import { basename, join } from 'node:path'
 import { until } from './until.js'
 
 const script = join(__dirname, '../../node_modules/next/dist/bin/next')
-const anyPort = '0'
 
 /** A Next.js command, which may have processes of its own: a group that is ended as a whole. */
 export class NextProcess {
   output = ''
   readonly #child: ChildProcess
 
-  constructor(...args: readonly string[]) {
-    const { NODE_ENV: _, ...env } = process.env
+  constructor(args: readonly string[], environment: NodeJS.ProcessEnv = {}) {
+    const { NODE_ENV: _, ...env } = { ...process.env, ...environment }
     this.#child = spawn(process.execPath, [script, ...args], {
       detached: true,
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -65,15 +64,26 @@ export async function copyNextApp(folder: string): Promise<string> {
 
 /** @throws Error that says what Next.js has said, when it does not build. */
 export async function buildNextApp(folder: string): Promise<void> {
-  const build = new NextProcess('build', folder)
+  const build = new NextProcess(['build', folder])
   if ((await build.exitCode()) !== 0) throw new Error(`It does not build:\n${build.output}`)
 }
 
-/** Serves what was built. */
-export function startNextApp(folder: string, port = anyPort): NextProcess {
-  return new NextProcess('start', folder, '-p', port, '-H', '127.0.0.1')
+export interface NextServerOptions {
+  /** By default a free one. */
+  readonly port?: number | undefined
+  /** What its environment has beside that of this process. */
+  readonly env?: NodeJS.ProcessEnv | undefined
 }
 
-export function developNextApp(folder: string): NextProcess {
-  return new NextProcess('dev', folder, '-p', anyPort, '-H', '127.0.0.1')
+/** Serves what was built. */
+export function startNextApp(folder: string, options: NextServerOptions = {}): NextProcess {
+  return serve('start', folder, options)
+}
+
+export function developNextApp(folder: string, options: NextServerOptions = {}): NextProcess {
+  return serve('dev', folder, options)
+}
+
+function serve(command: string, folder: string, { port = 0, env }: NextServerOptions): NextProcess {
+  return new NextProcess([command, folder, '-p', String(port), '-H', '127.0.0.1'], env)
 }

@@ -1,3 +1,4 @@
+import { postJson } from './post-json.js'
 import { randomId } from './random-id.js'
 
 const maxMessages = 200
@@ -47,19 +48,17 @@ export function createChat(room) {
 
 /** Posts until the server has answered: the key makes sure that it publishes only once. */
 async function post(url, body) {
-  const headers = { 'Content-Type': 'application/json', 'Idempotency-Key': randomId(16) }
-  for (let attempt = 0; ; attempt++) {
-    const response = await fetch(url, {
-      method: 'POST',
-      headers,
-      body: JSON.stringify(body),
-    }).catch((error) => {
-      if (attempt === retryDelaysMs.length) throw error
-    })
-    if (response?.ok) return
-    if (response !== undefined) throw new Error((await response.json()).error)
-    await new Promise((resolve) => setTimeout(resolve, retryDelaysMs[attempt]))
+  const headers = { 'Idempotency-Key': randomId(16) }
+  for (const delayMs of retryDelaysMs) {
+    try {
+      await postJson(url, body, headers)
+      return
+    } catch (error) {
+      if (!error.passes) throw error
+    }
+    await new Promise((resolve) => setTimeout(resolve, delayMs))
   }
+  await postJson(url, body, headers)
 }
 
 function messageElement({ name, text, at, by }) {

@@ -12,6 +12,9 @@ const room = location.pathname.split('/')[2]
 const page = randomId(4)
 const url = `/rooms/${room}/pages/${page}/events`
 
+/** What is between this page and the server, if anything is. */
+const { through } = document.documentElement.dataset
+const liveSuffix = through === undefined ? '' : ` · through ${through}`
 const status = document.querySelector('#status')
 const note = document.querySelector('#note')
 const log = createLog()
@@ -49,12 +52,12 @@ function receive({ type, data, lastEventId }) {
 
 function returned() {
   if (lostAt === 0) {
-    show('live', 'Live')
+    show('live', `Live${liveSuffix}`)
     return
   }
   const awayMs = performance.now() - lostAt
   lostAt = 0
-  show('live', `Live again after ${(awayMs / 1000).toFixed(1)} s`)
+  show('live', `Live again after ${(awayMs / 1000).toFixed(1)} s${liveSuffix}`)
   chart.endGap()
   proof.returned(awayMs)
 }
@@ -70,6 +73,7 @@ function lost() {
     show('away', 'Connection lost, coming back')
     chart.beginGap()
     log.lost(position)
+    void proof.lost()
   }
   // A browser comes back by itself after a cut, but never after an answer that is no event stream.
   if (source.readyState === EventSource.CLOSED) setTimeout(() => connect(position), reopenMs)

@@ -27,29 +27,27 @@ export function createProofView(expected) {
       cells[n - 1]?.classList.remove('missed')
       cells[n - 1]?.classList.add(inPlace ? 'arrived' : 'wrong')
     },
-    progress({ seen, answer }) {
+    progress({ seen, published }) {
       result.dataset.received = String(seen.size)
-      if (answer === undefined || result.dataset.state !== 'running') return
+      if (published === undefined || result.dataset.state !== 'running') return
       for (const cell of cells) cell.classList.add('published')
-      const { published } = answer
       show('running', `${published} published, ${seen.size} arrived`, detail.textContent)
     },
-    conclude({ seen, missed, twice, disordered, answer, awayMs }) {
+    conclude({ seen, missed, twice, disordered, published, wasAway, awayMs }) {
       cells.forEach((cell, index) => {
         if (!seen.has(index + 1)) cell.className = 'missed'
       })
       Object.assign(result.dataset, { missed, twice, disordered })
-      // Events that were published to an open connection would prove nothing.
-      const wasAway = awayMs !== undefined && answer?.listening === 0
-      const passed = wasAway && missed + twice + disordered === 0
+      const isProof = published !== undefined && awayMs !== undefined && wasAway
+      const passed = isProof && missed + twice + disordered === 0
       show(
         passed ? 'passed' : 'failed',
         // No-break spaces keep a count with its name.
         `missed\u00a0${missed} · twice\u00a0${twice} · out\u00a0of\u00a0order\u00a0${disordered}`,
-        wasAway
-          ? `${answer.published} published and ${seen.size} received, after ` +
-              `${(awayMs / 1000).toFixed(2)} s without a connection.`
-          : 'The connection was not cut, or did not come back in time.',
+        isProof
+          ? `${published} published and ${seen.size} received, after the page was away for ` +
+              `${(awayMs / 1000).toFixed(2)} s.`
+          : 'The page was not away while they were published, or did not come back in time.',
       )
     },
     fail: (text, reason) => show('failed', text, reason),

@@ -1,3 +1,4 @@
+import { postJson } from './post-json.js'
 import { createProofView } from './proof-view.js'
 import { randomId } from './random-id.js'
 
@@ -11,11 +12,19 @@ class Run {
   seen = new Set()
   twice = 0
   disordered = 0
-  /** What the server says of it, once it has answered. */
-  answer
+  /** How many events the server has published, once it has answered. */
+  published
   /** How long the page was away, once it is back. */
   awayMs
+  /** Whether all were published while the page was away: others would prove nothing. */
+  wasAway = false
+  isAsked = false
   #highest = 0
+
+  returned(awayMs) {
+    this.awayMs = awayMs
+    this.wasAway = this.published !== undefined
+  }
 
   /** @returns Whether the event came once and in its place. */
   take(n) {
@@ -33,7 +42,7 @@ class Run {
   }
 }
 
-/** Has the connection cut, and counts what arrives of the events that were published meanwhile. */
+/** Has the connection cut, asks for events once it is, and counts what arrives of them. */
 export function createProof(page) {
   const view = createProofView(expected)
   /** The run that is shown; events of other runs are not counted. */
@@ -45,18 +54,22 @@ export function createProof(page) {
     run = begun
     view.begin()
     concludeIn(patienceMs)
+    await ask(begun, 'cut')
+  }
+
+  /** @returns What the server answers; undefined when it does not do it, which ends the run. */
+  async function ask(asking, what) {
     try {
-      begun.answer = await requestCut(page, begun.id)
-      if (run === begun) proceed()
+      return await postJson(`/proof/${page}/${what}`, { run: asking.id })
     } catch (error) {
-      if (run === begun) giveUp('The server could not be asked.', error.message)
+      if (run === asking) giveUp('The server could not be asked.', error.message)
     }
   }
 
   function proceed() {
     view.progress(run)
     // An event that comes twice comes right behind the others.
-    if (run.missed === 0 && run.answer && run.awayMs !== undefined) concludeIn(settleMs)
+    if (run.missed === 0 && run.published && run.awayMs !== undefined) concludeIn(settleMs)
   }
 
   function concludeIn(ms) {
@@ -78,9 +91,17 @@ export function createProof(page) {
       view.mark(n, run.take(n))
       proceed()
     },
+    /** Only from here on, as events that come by the connection before would prove nothing. */
+    async lost() {
+      if (run === undefined || run.isAsked || !view.isRunning()) return
+      const asking = run
+      asking.isAsked = true
+      asking.published = (await ask(asking, 'events'))?.published
+      if (run === asking) proceed()
+    },
     returned(awayMs) {
       if (run === undefined || run.awayMs !== undefined) return
-      run.awayMs = awayMs
+      run.returned(awayMs)
       proceed()
     },
     /** The page starts over: what it is sent anew is no part of the run. */
@@ -90,15 +111,4 @@ export function createProof(page) {
       run = undefined
     },
   }
-}
-
-async function requestCut(page, run) {
-  const response = await fetch(`/proof/${page}`, {
-    method: 'POST',
-    headers: { 'Content-Type': 'application/json' },
-    body: JSON.stringify({ run }),
-  })
-  const answer = await response.json()
-  if (!response.ok) throw new Error(answer.error)
-  return answer
 }
