@@ -21,7 +21,7 @@ const config: Config = {
     ],
   },
   // These packages are ES modules only, and Jest on Node 20 runs CommonJS: compile them too.
-  transformIgnorePatterns: ['/node_modules/(?!eventsource/|eventsource-parser/)'],
+  transformIgnorePatterns: ['/node_modules/(?!eventsource/|eventsource-parser/|@fanoutio/)'],
   moduleNameMapper: { '^(\\.{1,2}/.*)\\.js$': '$1' },
 }
 export default config

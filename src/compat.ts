@@ -1,6 +1,7 @@
 import type { NewEvent } from './core/event.js'
 import type { ChannelsBuilder } from './middleware/channel-source.js'
-import type { EventStreamOptions, GripSpec } from './options.js'
+import type { EventStreamOptions } from './options.js'
+import type { GripSpec } from './publishers/grip/config.js'
 
 /** @deprecated Use {@link NewEvent}. */
 export type IServerSentEvent = NewEvent

@@ -1,8 +1,10 @@
 import { Callable } from './callable.js'
+import { checkChannel } from './core/channels.js'
 import { EventStreamError } from './core/errors.js'
 import { controlEvents, type NewEvent } from './core/event.js'
 import { checkWhole } from './core/options.js'
 import { encodeBlock, encodeComment } from './core/wire.js'
+import { Grip } from './grip.js'
 import { Hub } from './hub/hub.js'
 import { isRemoteLog, type LogHealth } from './log/event-log.js'
 import { Admission } from './middleware/admission.js'
@@ -11,14 +13,17 @@ import {
   checkRouteOptions,
   Endpoint,
   type EndpointHost,
-  type EventStreamHandler,
   type OpenStream,
   type RouteOptions,
 } from './middleware/endpoint.js'
+import type { HeldStream } from './middleware/grip/function-kicks.js'
+import { linkHandler } from './middleware/grip/link-handler.js'
+import type { EventStreamHandler } from './middleware/handler.js'
 import type { RequestLike, ResponseLike } from './middleware/request.js'
 import { type EventStreamOptions, type ResolvedOptions, resolveOptions } from './options.js'
 import { ChannelPublisher } from './publishers/channel-publisher.js'
 import type { ChannelWritable, ChannelWritableOptions } from './publishers/channel-writable.js'
+import type { ProxyHealth } from './publishers/grip/proxy.js'
 import { LoggedPublisher } from './publishers/logged.js'
 import type { Published, Publisher } from './publishers/publisher.js'
 
@@ -32,6 +37,11 @@ export interface Health {
   readonly connections: number
   /** Channels that they listen to. */
   readonly channels: number
+  /**
+   * The GRIP proxies. One that is down makes nothing unhealthy: its clients have what they missed when
+   * it is back.
+   */
+  readonly proxies: readonly ProxyHealth[]
 }
 
 /** Channels of a route, then its options. */
@@ -58,8 +68,11 @@ export interface EventStream {
 export class EventStream extends Callable {
   readonly #options: ResolvedOptions
   readonly #hub: Hub
+  readonly #grip: Grip | undefined
   readonly #publisher: Publisher
-  readonly #host: EndpointHost
+  readonly #admission: Admission
+  /** Of all requests that go by `run`. */
+  readonly #runHost: EndpointHost
   readonly #since = new Date()
   #closing: Promise<void> | undefined
 
@@ -67,21 +80,26 @@ export class EventStream extends Callable {
   constructor(options?: EventStreamOptions | null) {
     super('route')
     this.#options = resolveOptions(options)
-    const { log, keepAlive, maxEventBytes, whenUnavailable } = this.#options
+    const { log, grip, keepAlive, maxEventBytes } = this.#options
     const onError = (error: unknown) => this.#onError(error)
     const keepAliveText =
       keepAlive === 'comment'
         ? encodeComment('')
         : encodeBlock({ event: controlEvents.keepAlive, data: '' })
-    this.#hub = new Hub({ ...this.#options, keepAliveText, onError })
-    this.#publisher = new LoggedPublisher(log, maxEventBytes)
-    this.#host = {
-      hub: this.#hub,
-      admission: new Admission(this.#options),
-      whenUnavailable,
-      isClosing: () => this.#closing !== undefined,
-      onError,
+    const isShared = isRemoteLog(log)
+    this.#hub = new Hub({ ...this.#options, isShared, keepAliveText, onError })
+    if (grip !== undefined) {
+      this.#grip = new Grip(grip, this.#options, {
+        keepAliveText,
+        isClosing: () => this.#closing !== undefined,
+        isKicked: (channels, since) => this.#hub.isKicked(channels, since),
+        retryMs: () => this.#hub.retryMs(),
+        onError,
+      })
     }
+    this.#publisher = new LoggedPublisher(log, maxEventBytes, this.#grip?.relay)
+    this.#admission = new Admission(this.#options)
+    this.#runHost = this.#newHost()
   }
 
   /**
@@ -97,7 +115,8 @@ export class EventStream extends Callable {
     checkRouteOptions(options)
     const { maxChannelsPerConnection } = this.#options
     const resolve = channelResolver(sources, maxChannelsPerConnection)
-    return new Endpoint(this.#host, resolve, options).handler
+    // A path of its own for recovery links: something may stand in front of other routes.
+    return new Endpoint(this.#newHost(), resolve, options).handler
   }
 
   /**
@@ -117,16 +136,25 @@ export class EventStream extends Callable {
     checkRouteOptions(options)
     const { maxChannelsPerConnection } = this.#options
     const resolve = async () => checkChannels([channels].flat(), maxChannelsPerConnection)
-    return new Endpoint<Req>(this.#host, resolve, options).serve(req, res)
+    return new Endpoint<Req>(this.#runHost, resolve, options).serve(req, res)
+  }
+
+  /**
+   * A handler for {@link EventStreamOptions.gripLinkPath}: answers GRIP proxies that ask for what their
+   * clients missed, and nobody else. It goes before whatever asks for a cookie.
+   */
+  linkHandler(): EventStreamHandler {
+    return linkHandler(this.#grip?.front)
   }
 
   /**
    * Publishes one event.
    *
-   * @returns The event's id, once it is in the log and every client will have it.
+   * @returns The event's id, once it is in the log, and every client will have it.
    * @throws EventStreamError `ERR_CHANNEL`, `ERR_EVENT`, `ERR_FIELD`, `ERR_DATA`,
    *   `ERR_EVENT_TOO_LARGE`: nothing was published. `ERR_LOG_CLOSED`, `ERR_CHANNEL_CLOSED`: it is
-   *   too late.
+   *   too late. `ERR_PUBLISH_PARTIAL`: it is in the log, and a GRIP proxy could not be told; its
+   *   clients have it once it can be.
    */
   async publishEvent(channel: string, event: NewEvent): Promise<Published> {
     const [published] = await this.#publisher.publish(channel, [event])
@@ -165,12 +193,30 @@ export class EventStream extends Callable {
       log: logHealth,
       connections: this.#hub.connections.size,
       channels: this.#hub.activeChannels,
+      proxies: this.#grip?.relay.health() ?? [],
     }
   }
 
   /** The open streams of this process. */
   connections(): readonly OpenStream[] {
     return [...this.#hub.connections]
+  }
+
+  /**
+   * Ends streams. Their clients come back, and are asked for their rights again, so that is how a right
+   * is taken away.
+   *
+   * @param which - A channel: all streams that listen to it, in every process that uses the log, and
+   *   at every GRIP proxy. Or a function: streams of this process for which it is true, and those at
+   *   proxies for which it is, of which only the channels are known; all that listen to the same ones
+   *   end together, when their proxy next asks this process.
+   * @throws EventStreamError `ERR_CHANNEL`; what the log throws; `ERR_PUBLISH_PARTIAL` when a proxy
+   *   could not be told, in which case it is worth another try.
+   */
+  async kick(which: string | ((stream: OpenStream | HeldStream) => boolean)): Promise<void> {
+    if (typeof which === 'string') await this.#hub.kick(checkChannel(which))
+    else for (const stream of this.connections()) if (which(stream)) stream.end()
+    await this.#grip?.kick(which)
   }
 
   /** How many open streams of this process listen to a channel. */
@@ -181,7 +227,8 @@ export class EventStream extends Callable {
   /**
    * Ends every stream, each with a random delay after which its client comes back, so that
    * `server.close()` finishes. Clients that come meanwhile are sent away in the same manner.
-   * Publishing is refused afterwards, unless the log was given by the application.
+   * Publishing is refused afterwards, unless the log was given by the application. Streams that a GRIP
+   * proxy holds stay open, as another process, or the next one, serves them.
    *
    * @param options.graceMs - Milliseconds that slow clients have to take what is on the way to them.
    *   Default 5000.
@@ -192,15 +239,33 @@ export class EventStream extends Callable {
     return this.#closing
   }
 
+  #newHost(): EndpointHost {
+    const front = this.#grip?.front
+    return {
+      hub: this.#hub,
+      admission: this.#admission,
+      grip: front && { front, link: front.makeLink() },
+      whenUnavailable: this.#options.whenUnavailable,
+      isClosing: () => this.#closing !== undefined,
+      onError: (error) => this.#onError(error),
+    }
+  }
+
   /** What a log out of reach makes fail is many things, and it tells of itself once. */
   #onError(error: unknown): void {
     const { log, onError } = this.#options
     const isKnown = error instanceof EventStreamError && error.code === 'ERR_LOG_UNAVAILABLE'
-    if (!isKnown || !isRemoteLog(log)) onError(error)
+    if (isKnown && isRemoteLog(log)) return
+    try {
+      onError(error)
+    } catch (thrown) {
+      // There is nobody behind it who could be told.
+      process.emitWarning(thrown instanceof Error ? thrown : String(thrown))
+    }
   }
 
   async #close(graceMs: number): Promise<void> {
-    await this.#hub.close(graceMs)
+    await Promise.all([this.#hub.close(graceMs), this.#grip?.relay.close(graceMs)])
     if (this.#options.ownsLog) await this.#options.log.close()
   }
 }

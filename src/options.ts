@@ -1,16 +1,12 @@
 import { EventStreamError, quote } from './core/errors.js'
 import { checkChoice, checkFunction, checkNames, checkWhole } from './core/options.js'
+import { type GripSettings, gripOptionNames, resolveGripOptions } from './grip-options.js'
 import type { EventLog } from './log/event-log.js'
 import { memoryEventLog } from './log/memory.js'
 import type { RedisClient } from './log/redis/connect.js'
 import { redisEventLog } from './log/redis/redis-event-log.js'
 import type { ConnectionKey } from './middleware/admission.js'
-
-/**
- * A GRIP proxy's configuration. This version serves clients directly, which works through such a
- * proxy too; it refuses anything but null.
- */
-export type GripSpec = null
+import type { GripSpec } from './publishers/grip/config.js'
 
 /** Options of an {@link EventStream}. */
 export interface EventStreamOptions {
@@ -80,22 +76,57 @@ export interface EventStreamOptions {
    * @defaultValue process.emitWarning
    */
   readonly onError?: ((error: unknown) => void) | undefined
-  /** Not supported by this version; null means no proxy. */
+  /**
+   * GRIP proxies, such as Pushpin or Fanout, which hold the connections of clients that come through
+   * them: `http://127.0.0.1:5561/?iss=pushpin&key=changeme`. Other clients are served directly.
+   */
   readonly grip?: GripSpec | undefined
   /**
-   * Put before channel names at the proxy; without a proxy it has no effect.
+   * Put before channel names at the proxy: letters, digits and `._~:/-`.
    * @defaultValue 'events-'
    */
   readonly gripPrefix?: string | undefined
+  /**
+   * Whether requests that did not come through a proxy are refused, with status 501.
+   * @defaultValue false
+   */
+  readonly gripRequired?: boolean | undefined
+  /**
+   * Signs what proxies may ask for, when their clients missed something: any text, the same for all
+   * processes. By default it is made from the keys in `grip`; where there are none, a random one, so
+   * that clients reconnect after a restart.
+   */
+  readonly gripSecret?: string | undefined
+  /**
+   * Path of {@link EventStream.linkHandler}, for applications that ask for a cookie at the path of the
+   * stream: proxies send none. By default proxies ask at the path of the stream.
+   */
+  readonly gripLinkPath?: string | undefined
+  /**
+   * What the proxy takes away from the beginning of paths before it sends them on: `/api`.
+   * @defaultValue ''
+   */
+  readonly gripBasePath?: string | undefined
+  /**
+   * Milliseconds, in whole seconds: how often a proxy asks, once for all clients of the same channels,
+   * whether they missed something. It is the longest that an event takes when the process ended
+   * between storing and publishing it; and what keeps the positions of idle channels in the log, so it
+   * must be less than the log's `maxAgeMs`.
+   * @defaultValue 30_000
+   */
+  readonly gripPollMs?: number | undefined
 }
 
 /** Options with their defaults. */
 export type ResolvedOptions = {
   readonly [name in Exclude<
     keyof EventStreamOptions,
-    'connectionKey' | 'grip' | 'gripPrefix' | 'redis'
+    'connectionKey' | 'redis' | `grip${string}`
   >]-?: NonNullable<EventStreamOptions[name]>
-} & Pick<EventStreamOptions, 'connectionKey'> & { readonly ownsLog: boolean }
+} & Pick<EventStreamOptions, 'connectionKey'> & {
+    readonly ownsLog: boolean
+    readonly grip: GripSettings | undefined
+  }
 
 /** @throws EventStreamError `ERR_OPTION` when an option cannot work. */
 export function resolveOptions(options: EventStreamOptions | null | undefined): ResolvedOptions {
@@ -114,8 +145,6 @@ export function resolveOptions(options: EventStreamOptions | null | undefined): 
     maxConnectionsPerKey = 20,
     whenUnavailable = 'retry',
     onError = warn,
-    grip,
-    gripPrefix = 'events-',
   } = given
   const numbers = {
     keepAliveMs,
@@ -132,8 +161,7 @@ export function resolveOptions(options: EventStreamOptions | null | undefined): 
     'log',
     'redis',
     ...Object.keys({ ...numbers, ...choices, ...functions }),
-    'grip',
-    'gripPrefix',
+    ...gripOptionNames,
   ])
   // Node's timers turn a longer delay into one millisecond.
   for (const [name, value] of Object.entries(numbers)) checkWhole(name, value, 1, 2 ** 31 - 1)
@@ -141,13 +169,13 @@ export function resolveOptions(options: EventStreamOptions | null | undefined): 
   checkChoice('keepAlive', keepAlive, ['comment', 'event'])
   checkChoice('whenUnavailable', whenUnavailable, ['retry', 'reject'])
   checkLog(log, redis)
-  checkGrip(grip, gripPrefix)
   return {
     ...numbers,
     ...choices,
     ...functions,
     log: log ?? (redis === undefined ? memoryEventLog() : redisEventLog({ redis })),
     ownsLog: log === undefined,
+    grip: resolveGripOptions(given),
   }
 }
 
@@ -165,19 +193,6 @@ function checkLog(log: unknown, redis: unknown): void {
     'ERR_OPTION',
     `log is ${quote(log)}; give an EventLog such as memoryEventLog({ maxEvents: 1000 }).`,
   )
-}
-
-function checkGrip(grip: unknown, gripPrefix: unknown): void {
-  if (grip !== undefined && grip !== null) {
-    throw new EventStreamError(
-      'ERR_OPTION',
-      'grip is not supported by this version; leave it out and streams are served directly, ' +
-        'also through a GRIP proxy.',
-    )
-  }
-  if (typeof gripPrefix !== 'string') {
-    throw new EventStreamError('ERR_OPTION', `gripPrefix is ${quote(gripPrefix)}; give a string.`)
-  }
 }
 
 function warn(error: unknown): void {

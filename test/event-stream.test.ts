@@ -34,8 +34,8 @@ describe('an event stream', () => {
     [{ connectionKey: 'ip' }, /connectionKey is "ip"; give a function/],
     [{ onError: {} }, /onError is an object; give a function/],
     [{ log: {} }, /log is an object; give an EventLog such as memoryEventLog/],
-    [{ grip: 'http://localhost:5561' }, /grip is not supported by this version; leave it out/],
-    [{ gripPrefix: 7 }, /gripPrefix is 7; give a string/],
+    [{ grip: 'localhost' }, /grip cannot be used: it cannot be read .* Give a URL such as/],
+    [{ gripPrefix: 7 }, /gripPrefix is 7; give letters, digits and/],
     [{ keepaliveMs: 5 }, /EventStream has no option "keepaliveMs"; it has log, redis, keepAliveMs/],
     ['redis://localhost', /The options of EventStream are "redis:/],
   ])('refuses %j, and says what to give', (options, message) => {

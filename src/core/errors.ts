@@ -1,3 +1,5 @@
+import type { EntryId } from './entry-id.js'
+
 /**
  * What went wrong, for programs. Codes are stable: a code is never reused for another cause.
  * `docs/errors.md` says for each what to do about it.
@@ -11,6 +13,9 @@ export type EventStreamErrorCode =
   | 'ERR_EVENT_TOO_LARGE'
   | 'ERR_FIELD'
   | 'ERR_FORBIDDEN'
+  | 'ERR_GRIP_LINK'
+  | 'ERR_GRIP_REQUIRED'
+  | 'ERR_GRIP_SIGNATURE'
   | 'ERR_HEAD_SENT'
   | 'ERR_LOG_CLOSED'
   | 'ERR_LOG_REFUSED'
@@ -19,6 +24,10 @@ export type EventStreamErrorCode =
   | 'ERR_NO_CHANNEL'
   | 'ERR_NOT_ACCEPTABLE'
   | 'ERR_OPTION'
+  | 'ERR_PROXY_BUSY'
+  | 'ERR_PROXY_REFUSED'
+  | 'ERR_PROXY_UNAVAILABLE'
+  | 'ERR_PUBLISH_PARTIAL'
   | 'ERR_TOO_MANY_CHANNELS'
   | 'ERR_UNAVAILABLE'
 
@@ -27,12 +36,20 @@ const statusOf: { readonly [code in EventStreamErrorCode]?: number } = {
   ERR_CHANNEL: 400,
   ERR_CURSOR: 400,
   ERR_FORBIDDEN: 403,
+  ERR_GRIP_LINK: 403,
+  ERR_GRIP_REQUIRED: 501,
+  ERR_GRIP_SIGNATURE: 403,
   ERR_LOG_UNAVAILABLE: 503,
   ERR_METHOD: 405,
   ERR_NO_CHANNEL: 400,
   ERR_NOT_ACCEPTABLE: 406,
   ERR_TOO_MANY_CHANNELS: 400,
   ERR_UNAVAILABLE: 503,
+}
+
+interface EventStreamErrorOptions extends ErrorOptions {
+  readonly headers?: Readonly<Record<string, string>> | undefined
+  readonly published?: readonly { readonly id: EntryId }[] | undefined
 }
 
 /**
@@ -48,16 +65,15 @@ export class EventStreamError extends Error {
   readonly status: number
   /** Response headers that belong to the status: `Allow` of a 405. */
   readonly headers: Readonly<Record<string, string>>
+  /** Of `ERR_PUBLISH_PARTIAL`: the events, which are in the log. */
+  readonly published: readonly { readonly id: EntryId }[] | undefined
 
-  constructor(
-    code: EventStreamErrorCode,
-    message: string,
-    options: ErrorOptions & { readonly headers?: Readonly<Record<string, string>> } = {},
-  ) {
+  constructor(code: EventStreamErrorCode, message: string, options: EventStreamErrorOptions = {}) {
     super(message, 'cause' in options ? { cause: options.cause } : undefined)
     this.code = code
     this.status = statusOf[code] ?? 500
     this.headers = options.headers ?? {}
+    this.published = options.published
   }
 
   get statusCode(): number {

@@ -3,7 +3,9 @@ import type { EventLog } from '../log/event-log.js'
 import { ActiveChannel } from './active-channel.js'
 import { Connection, type ConnectionHost } from './connection.js'
 import { Feed } from './feed.js'
+import { Notices } from './notices.js'
 import { openingText } from './opening.js'
+import { RecentKicks } from './recent-kicks.js'
 import { Frame, type Sink } from './sink.js'
 import { findStart, type Start, type Wish } from './start.js'
 
@@ -17,6 +19,8 @@ export interface HubOptions {
   readonly maxQueueBytes: number
   /** Milliseconds after which a client that takes none of what waits for it is closed. */
   readonly stallTimeoutMs: number
+  /** Whether other processes use the log too. */
+  readonly isShared: boolean
   readonly onError: (error: unknown) => void
 }
 
@@ -52,6 +56,8 @@ export class Hub {
   readonly #feeds = new Map<string, Feed>()
   readonly #watched = new Set<Connection>()
   readonly #host: ConnectionHost
+  readonly #kicks: Notices | undefined
+  readonly #recentKicks = new RecentKicks()
   #dirty: Feed[] = []
   #ticker: NodeJS.Timeout | undefined
   #onEmpty: (() => void) | undefined
@@ -59,6 +65,11 @@ export class Hub {
   constructor(options: HubOptions) {
     this.#options = options
     this.#keepAlive = new Frame(options.keepAliveText)
+    if (options.isShared) {
+      const { log, onError } = options
+      const onNotice = (channel: string) => this.#kick(channel)
+      this.#kicks = new Notices({ log, topic: 'kicks', onNotice, onError })
+    }
     this.#host = {
       maxQueueBytes: options.maxQueueBytes,
       watch: (connection) => {
@@ -80,7 +91,7 @@ export class Hub {
   async prepare(wish: Wish): Promise<PreparedStream> {
     const feed = this.#acquire(wish.channels)
     try {
-      await Promise.all(feed.channels.map((channel) => channel.open()))
+      await Promise.all([...feed.channels, this.#kicks].map((channel) => channel?.open()))
       const start = await findStart(this.#options.log, feed.channels, wish)
       return {
         attach: (sink, options) => this.#attach(feed, start, sink, options),
@@ -96,6 +107,17 @@ export class Hub {
   retryMs(): number {
     const { min, max } = retryRangeMs
     return Math.round(min + Math.random() * (max - min))
+  }
+
+  /** Ends the streams that listen to a channel, in all processes that use the log. */
+  async kick(channel: string): Promise<void> {
+    this.#kick(channel)
+    await this.#kicks?.publish(channel)
+  }
+
+  /** Whether a stream of these channels, whose rights were checked at `since`, must end. */
+  isKicked(channels: readonly string[], since: number): boolean {
+    return this.#recentKicks.hasAny(channels, since)
   }
 
   /** Connections that listen to a channel. */
@@ -127,11 +149,18 @@ export class Hub {
     clearTimeout(deadline)
   }
 
+  #kick(channel: string): void {
+    this.#recentKicks.add(channel)
+    for (const connection of [...this.connections]) {
+      if (connection.feed.has(channel)) connection.end()
+    }
+  }
+
   #attach(feed: Feed, start: Start, sink: Sink, options: AttachOptions): Connection {
     const connection = new Connection(this.#host, feed, start.positions, sink, options.onClosed)
     this.connections.add(connection)
     this.#ticker ??= setInterval(() => this.#tick(), this.#tickMs()).unref()
-    connection.open(openingText(feed, start, options.retryMs))
+    connection.open(openingText(feed.encodedNames, start, options.retryMs))
     return connection
   }
 
@@ -178,6 +207,7 @@ export class Hub {
       this.#channels.delete(channel.name)
       channel.close()
     }
+    if (this.#feeds.size === 0) this.#kicks?.close()
   }
 
   #schedule(feed: Feed): void {

@@ -7,6 +7,10 @@ import type { Transport } from '../hub/sink.js'
 import type { StartFrom } from '../hub/start.js'
 import type { Admission } from './admission.js'
 import type { ChannelResolver } from './channel-source.js'
+import type { GripFront } from './grip/front.js'
+import type { HeldRequest } from './grip/hold.js'
+import type { RecoveryLink } from './grip/link.js'
+import { type EventStreamHandler, toHandler } from './handler.js'
 import {
   checkAccept,
   checkMethod,
@@ -14,7 +18,7 @@ import {
   type ResponseLike,
   readCursor,
 } from './request.js'
-import { answerHead, checkHead, isGone, refuse, sendAway, setHead } from './response.js'
+import { answerHead, checkHead, isGone, sendAway, setHead } from './response.js'
 import { ResponseSink } from './response-sink.js'
 
 /** An open stream, as the application sees it. */
@@ -51,23 +55,18 @@ export interface RouteOptions<Req = RequestLike> {
    * random per client, so that a restart does not bring all of them back in the same instant.
    */
   readonly retryMs?: number | undefined
-  /** Called when a stream has opened. */
+  /** Called when a stream has opened; not for one that a GRIP proxy holds, as it may do for hours. */
   readonly onOpen?: ((stream: OpenStream, req: Req) => void) | undefined
   /** Called once when a stream has ended, whoever ended it. */
   readonly onClose?: ((stream: OpenStream, req: Req) => void) | undefined
 }
 
-/**
- * A handler for Express, Connect, Next.js pages, plain `node:http` and `node:http2`.
- *
- * @returns Resolves when the stream is open, or the request is answered. Errors before the head go
- *   to `next`; without `next` they are answered here with their status, and reject the promise.
- */
-export type EventStreamHandler<Req = RequestLike> = (
-  req: Req,
-  res: ResponseLike,
-  next?: (error?: unknown) => void,
-) => Promise<void>
+/** What an endpoint needs for clients of GRIP proxies. */
+export interface ProxySide {
+  readonly front: GripFront
+  /** For the clients of this endpoint. */
+  readonly link: RecoveryLink
+}
 
 /** What endpoints need of the event stream they belong to. */
 export interface EndpointHost {
@@ -75,6 +74,7 @@ export interface EndpointHost {
   readonly admission: Admission
   /** How a client is answered that cannot be served now. */
   readonly whenUnavailable: 'retry' | 'reject'
+  readonly grip: ProxySide | undefined
   /** Whether the event stream is closing. */
   isClosing(): boolean
   onError(error: unknown): void
@@ -111,30 +111,11 @@ export class Endpoint<Req extends RequestLike> {
     this.#options = options
   }
 
-  readonly handler: EventStreamHandler<Req> = (req, res, next) => {
-    const answered = this.#handle(req, res, next)
-    // Whoever awaits it gets the rejection; for whoever does not, the request is answered all the
-    // same, and must not end the process.
-    answered.catch(() => undefined)
-    return answered
-  }
-
-  async #handle(req: Req, res: ResponseLike, next?: (error?: unknown) => void): Promise<void> {
-    try {
-      await this.serve(req, res)
-    } catch (error) {
-      if (next !== undefined) {
-        next(error)
-        return
-      }
-      refuse(res as ServerResponse, error)
-      throw error
-    }
-  }
+  readonly handler: EventStreamHandler<Req> = toHandler((req, res) => this.serve(req, res))
 
   /**
    * @returns The open stream; undefined when the request is answered otherwise: HEAD, a client that
-   *   is sent away for now, a client that has gone.
+   *   is sent away for now, a client that has gone, a stream that a GRIP proxy holds.
    */
   serve(req: Req, res: ResponseLike): Promise<OpenStream | undefined> {
     // Of the methods that are used here, HTTP/2's has the same.
@@ -144,8 +125,12 @@ export class Endpoint<Req extends RequestLike> {
   async #serve(req: Req, res: ServerResponse): Promise<OpenStream | undefined> {
     checkHead(res)
     checkMethod(req)
+    const { grip } = this.#host
+    const proxy = (await grip?.front.isProxied(req)) ? grip : undefined
+    if (await proxy?.front.answerLink(req, res, proxy.link)) return undefined
     checkAccept(req)
     const cursor = readCursor(req)
+    const since = performance.now()
     const channels = await this.#resolve(req)
     await this.#authorize(req, channels)
     if (isGone(res)) return undefined
@@ -153,6 +138,7 @@ export class Endpoint<Req extends RequestLike> {
       answerHead(req, res)
       return undefined
     }
+    if (proxy !== undefined) return this.#hold(proxy, req, res, { channels, cursor, since })
     const leave = this.#host.isClosing() ? undefined : this.#host.admission.enter(req)
     if (leave === undefined) return this.#sendAway(res)
     const { startFrom = 'now' } = this.#options
@@ -169,7 +155,33 @@ export class Endpoint<Req extends RequestLike> {
       leave()
       return isGone(res) ? undefined : this.#sendAway(res)
     }
-    return this.#open(req, res, prepared, leave)
+    const stream = this.#open(req, res, prepared, leave)
+    if (this.#host.hub.isKicked(channels, since)) stream.end()
+    return stream
+  }
+
+  /** The proxy has the connection from here on: it takes no place of this process's. */
+  async #hold(
+    proxy: ProxySide,
+    req: Req,
+    res: ServerResponse,
+    wish: Pick<HeldRequest, 'channels' | 'cursor' | 'since'>,
+  ): Promise<undefined> {
+    if (this.#host.isClosing()) return this.#sendAway(res)
+    const { startFrom = 'now' } = this.#options
+    try {
+      const request = { ...wish, startFrom, retryMs: this.#retryMs() }
+      await proxy.front.open(req, res, proxy.link, request)
+    } catch (error) {
+      if (error instanceof EventStreamError && error.status < 500) throw error
+      this.#host.onError(error)
+      return this.#sendAway(res)
+    }
+    return undefined
+  }
+
+  #retryMs(): number {
+    return this.#options.retryMs ?? Math.round(1000 + Math.random() * 2000)
   }
 
   #open(req: Req, res: ServerResponse, prepared: PreparedStream, leave: () => void): OpenStream {
@@ -180,12 +192,12 @@ export class Endpoint<Req extends RequestLike> {
       leave()
       throw error
     }
-    const { retryMs = Math.round(1000 + Math.random() * 2000), onOpen, onClose } = this.#options
+    const { onOpen, onClose } = this.#options
     // A body that nobody reads would keep the end of the connection from being noticed.
     req.resume()
     const sink = new ResponseSink(res)
     const connection: Connection = prepared.attach(sink, {
-      retryMs,
+      retryMs: this.#retryMs(),
       onClosed: () => {
         leave()
         onClose?.(connection, req)

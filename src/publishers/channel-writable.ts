@@ -1,4 +1,5 @@
 import { Writable } from 'node:stream'
+import { EventStreamError } from '../core/errors.js'
 import type { NewEvent } from '../core/event.js'
 import type { Publisher } from './publisher.js'
 
@@ -14,8 +15,9 @@ type Callback = (error?: Error | null) => void
 
 /**
  * An object stream that publishes to one channel. A write is done when the event is accepted, so a
- * source that is piped in is never faster than the log. An event that cannot be published destroys
- * the stream with the error; what was still waiting is not published either.
+ * source that is piped in is never faster than the log, or a GRIP proxy. An event that cannot be
+ * published destroys the stream with the error; what was still waiting is not published either. A
+ * proxy that is away does not: its clients have what is in the log when it is back.
  */
 export class ChannelWritable extends Writable {
   readonly #publisher: Publisher
@@ -47,7 +49,9 @@ export class ChannelWritable extends Writable {
       // Outside the promise: what a listener throws must not become its rejection.
       () => process.nextTick(callback),
       (error: unknown) => {
-        process.nextTick(callback, error instanceof Error ? error : new Error(String(error)))
+        const isStored = error instanceof EventStreamError && error.code === 'ERR_PUBLISH_PARTIAL'
+        if (isStored) process.nextTick(callback)
+        else process.nextTick(callback, error instanceof Error ? error : new Error(String(error)))
       },
     )
   }

@@ -31,6 +31,7 @@ function setUp() {
     log,
     keepAliveMs: 15_000,
     keepAliveText: ':\n',
+    isShared: false,
     maxQueueBytes: 1_048_576,
     stallTimeoutMs: 60_000,
     onError: (error) => {

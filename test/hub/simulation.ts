@@ -303,6 +303,7 @@ export class World {
       log: this.log,
       keepAliveMs: 60_000,
       keepAliveText: ':\n',
+      isShared: false,
       maxQueueBytes: 300,
       stallTimeoutMs: 60_000,
       onError: () => undefined,

@@ -6,6 +6,7 @@ import {
   type Http2ServerRequest,
   type Http2ServerResponse,
 } from 'node:http2'
+import { Publisher } from '@fanoutio/grip'
 import { expectTypeOf } from 'expect-type'
 import type { Express, Request, RequestHandler } from 'express'
 import { Cluster, Redis } from 'ioredis'
@@ -121,3 +122,15 @@ eventStream('a', { startFrom: 'then' })
 eventStream('a', { authorize: () => 'yes' })
 // @ts-expect-error: an event is an object
 void eventStream.publishEvent('a', 'text')
+
+// Proxies: whatever `@fanoutio/eventstream` took, and its `Publisher`.
+new EventStream({ grip: 'http://127.0.0.1:5561/', gripPrefix: 'x-', gripRequired: true })
+new EventStream({ grip: { control_uri: 'http://127.0.0.1:5561/', control_iss: 'a', key: 'b' } })
+new EventStream({ grip: ['http://127.0.0.1:5561/', { control_uri: 'http://127.0.0.1:5561/' }] })
+new EventStream({ grip: new Publisher('http://127.0.0.1:5561/', { prefix: 'x-' }) })
+// @ts-expect-error
+new EventStream({ grip: 7 })
+app.get('/links', eventStream.linkHandler())
+expectTypeOf(eventStream.kick('a')).toEqualTypeOf<Promise<void>>()
+await eventStream.kick(({ channels }) => channels.includes('a'))
+await eventStream.kick((stream) => stream.transport !== 'grip' && stream.openedAt < new Date())

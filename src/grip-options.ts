@@ -1,0 +1,88 @@
+import { randomBytes } from 'node:crypto'
+import { EventStreamError, quote } from './core/errors.js'
+import { checkWhole } from './core/options.js'
+import type { EventStreamOptions } from './options.js'
+import { type GripConfig, resolveGrip } from './publishers/grip/config.js'
+
+/** Options that begin with `grip`, checked and with their defaults. */
+export interface GripSettings extends GripConfig {
+  readonly secret: Buffer
+  readonly required: boolean
+  readonly linkPath: string | undefined
+  readonly basePath: string
+  readonly pollMs: number
+}
+
+export const gripOptionNames = [
+  'grip',
+  'gripPrefix',
+  'gripRequired',
+  'gripSecret',
+  'gripLinkPath',
+  'gripBasePath',
+  'gripPollMs',
+] as const satisfies (keyof EventStreamOptions)[]
+
+/**
+ * @returns undefined when there is no proxy.
+ * @throws EventStreamError `ERR_OPTION`.
+ */
+export function resolveGripOptions(options: EventStreamOptions): GripSettings | undefined {
+  const {
+    grip,
+    gripPrefix = 'events-',
+    gripRequired = false,
+    gripSecret,
+    gripLinkPath,
+    gripBasePath = '',
+    gripPollMs = 30_000,
+  } = options
+  check('gripPrefix', gripPrefix, prefixPattern, prefixWant)
+  check('gripLinkPath', gripLinkPath ?? '/', pathPattern, "a path such as '/event-links'")
+  check('gripBasePath', gripBasePath || '/', pathPattern, "a path such as '/api'")
+  checkWhole('gripPollMs', gripPollMs, 1000, 240_000)
+  // Not quoted: it is a secret, even of the wrong kind.
+  if (gripSecret !== undefined && (typeof gripSecret !== 'string' || gripSecret === '')) {
+    throw new EventStreamError(
+      'ERR_OPTION',
+      'gripSecret is no text; give the same to all processes.',
+    )
+  }
+  if (typeof gripRequired !== 'boolean') {
+    throw new EventStreamError(
+      'ERR_OPTION',
+      `gripRequired is ${quote(gripRequired)}; give true or false.`,
+    )
+  }
+  if (grip === undefined || grip === null) {
+    if (!gripRequired) return undefined
+    throw new EventStreamError(
+      'ERR_OPTION',
+      'gripRequired is true without a proxy; give grip its URL.',
+    )
+  }
+  const config = resolveGrip(grip)
+  const prefix = `${config.prefix}${gripPrefix}`
+  check('The prefix of the Publisher in grip', prefix, prefixPattern, prefixWant)
+  return {
+    ...config,
+    prefix,
+    secret: gripSecret === undefined ? (config.secret ?? randomBytes(32)) : Buffer.from(gripSecret),
+    required: gripRequired,
+    linkPath: gripLinkPath,
+    basePath: gripBasePath.replace(/\/$/, ''),
+    pollMs: gripPollMs,
+  }
+}
+
+/** Proxies have no way to write a `,` or `;` in a channel's name. */
+const prefixPattern = /^[\w.~:/-]*$/
+const prefixWant = "letters, digits and ._~:/-, such as 'events-'"
+
+/** No query, no second slash at its beginning, nothing that would end the link. */
+const pathPattern = /^\/(?!\/)[\w.~:/@!$&'()*+=%-]*$/
+
+function check(name: string, value: unknown, pattern: RegExp, want: string): void {
+  if (typeof value === 'string' && pattern.test(value)) return
+  throw new EventStreamError('ERR_OPTION', `${name} is ${quote(value)}; give ${want}.`)
+}

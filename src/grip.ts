@@ -1,0 +1,107 @@
+import { EventStreamError } from './core/errors.js'
+import type { GripSettings } from './grip-options.js'
+import { Notices } from './hub/notices.js'
+import { type EventLog, isRemoteLog } from './log/event-log.js'
+import { GripFront } from './middleware/grip/front.js'
+import { FunctionKicks, type HeldStream } from './middleware/grip/function-kicks.js'
+import { GripGate } from './middleware/grip/gate.js'
+import { GripHold } from './middleware/grip/hold.js'
+import { ChannelProof } from './middleware/grip/proof.js'
+import type { ResolvedOptions } from './options.js'
+import { Chains } from './publishers/grip/chains.js'
+import { ComposedDemand } from './publishers/grip/demand.js'
+import { GripRelay } from './publishers/grip/relay.js'
+
+export interface GripHost {
+  readonly keepAliveText: string
+  isClosing(): boolean
+  isKicked(channels: readonly string[], since: number): boolean
+  retryMs(): number
+  onError(error: unknown): void
+}
+
+/** Milliseconds that an answer may be on its way to the proxy, which then begins to hold it. */
+const answerMs = 1000
+
+/** Milliseconds in which proxies have asked, once they are told to. */
+const hintedMs = 5000
+
+/** What an event stream has for clients of GRIP proxies: both ends, which know the same names. */
+export class Grip {
+  readonly front: GripFront
+  readonly relay: GripRelay
+  readonly #host: GripHost
+  readonly #kicks: FunctionKicks
+  readonly #pollMs: number
+
+  constructor(settings: GripSettings, options: ResolvedOptions, host: GripHost) {
+    const { log, keepAliveMs, maxChannelsPerConnection } = options
+    const { keepAliveText } = host
+    const onError = (error: unknown) => host.onError(error)
+    this.#host = host
+    this.#kicks = new FunctionKicks(onError)
+    this.#pollMs = settings.pollMs
+    const proof = new ChannelProof(settings.secret, settings.prefix)
+    const demand = maxChannelsPerConnection > 1 ? this.#makeDemand(log) : undefined
+    this.front = new GripFront({
+      ...settings,
+      gate: new GripGate(settings),
+      hold: new GripHold({
+        ...settings,
+        log,
+        proof,
+        kicks: this.#kicks,
+        onComposed: async () => demand?.note(),
+        keepAliveMs,
+        keepAliveText,
+        isKicked: (channels, since) => host.isKicked(channels, since),
+        onError,
+      }),
+      proof,
+      kicks: this.#kicks,
+      isClosing: () => host.isClosing(),
+      retryMs: () => host.retryMs(),
+      onError,
+    })
+    const chains = isRemoteLog(log) ? new Chains() : undefined
+    this.relay = new GripRelay({ ...settings, demand, chains, onError })
+  }
+
+  /** @throws EventStreamError `ERR_PUBLISH_PARTIAL`. */
+  async kick(which: string | ((stream: HeldStream) => boolean)): Promise<void> {
+    try {
+      if (typeof which === 'string') await this.#closeStreams(which)
+      else {
+        this.#endWhenAsked(which)
+        await this.relay.hint()
+      }
+    } catch (cause) {
+      const message = `Streams at a GRIP proxy are still open. ${(cause as Error).message}`
+      throw new EventStreamError('ERR_PUBLISH_PARTIAL', message, { cause })
+    }
+  }
+
+  /** Twice, for those whose answer was on its way to the proxy the first time. */
+  async #closeStreams(channel: string): Promise<void> {
+    if (this.relay.hasStrict) this.#endWhenAsked(({ channels }) => channels.includes(channel))
+    await this.relay.closeStreams(channel)
+    setTimeout(() => {
+      this.relay.closeStreams(channel).catch((error) => this.#host.onError(error))
+    }, answerMs).unref()
+  }
+
+  #endWhenAsked(isMeant: (stream: HeldStream) => boolean): void {
+    this.#kicks.add(isMeant, this.relay.hasStrict ? 2 * this.#pollMs : hintedMs)
+  }
+
+  #makeDemand(log: EventLog): ComposedDemand {
+    const notices = new Notices({
+      log,
+      topic: 'composed',
+      onNotice: () => demand.heard(),
+      onError: (error) => this.#host.onError(error),
+    })
+    const demand = new ComposedDemand(isRemoteLog(log) ? notices : undefined, this.#pollMs)
+    return demand
+  }
+}

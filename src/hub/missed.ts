@@ -1,0 +1,69 @@
+import { encodeChannelName, encodeCursor } from '../core/cursor.js'
+import type { EntryId } from '../core/entry-id.js'
+import { endBlock } from '../core/wire.js'
+import type { EventLog, PageLimit } from '../log/event-log.js'
+import { entryFields, resetFields } from './reset.js'
+
+/** What a client has not got, as far as it fits. */
+export interface Missed {
+  readonly text: string
+  /** Where the client is behind it, one per channel. */
+  readonly positions: readonly EntryId[]
+  /** Whether that is where the channels are. */
+  readonly isComplete: boolean
+}
+
+export interface MissedOptions {
+  /** UTF-8 bytes of the text, as `escape` leaves it. */
+  readonly maxBytes: number
+  /** What is done to the text before it is sent. */
+  readonly escape: (text: string) => string
+  /** Whether a first event that is larger than all that fits is sent by itself. */
+  readonly mayExceed: boolean
+  readonly onError: (error: unknown) => void
+}
+
+const pageLimit: PageLimit = { maxEvents: 256, maxLength: 65_536 }
+
+/**
+ * Reads what was published in channels behind positions, one channel after the other. A gap becomes
+ * a `stream-reset`, as on a stream that is open.
+ */
+export async function readMissed(
+  log: Pick<EventLog, 'read'>,
+  channels: readonly string[],
+  from: readonly EntryId[],
+  { maxBytes, escape: escaped, mayExceed, onError }: MissedOptions,
+): Promise<Missed> {
+  const encodedNames = channels.map(encodeChannelName)
+  const positions = [...from]
+  let text = ''
+  let bytes = 0
+
+  /** @returns False when it does not fit. */
+  function add(index: number, id: EntryId, fields: string): boolean {
+    const cursor = encodeCursor(encodedNames, (i) => (i === index ? id : (positions[i] as EntryId)))
+    const block = escaped(endBlock(fields, cursor))
+    bytes += Buffer.byteLength(block)
+    if (bytes > maxBytes && (text !== '' || !mayExceed)) return false
+    text += block
+    positions[index] = id
+    return true
+  }
+
+  for (const [index, channel] of channels.entries()) {
+    for (;;) {
+      const after = positions[index] as EntryId
+      const { entries, gap, head } = await log.read(channel, after, pageLimit)
+      const blocks =
+        gap === undefined
+          ? entries.map((entry) => ({ id: entry.id, fields: entryFields(channel, entry, onError) }))
+          : [{ id: head, fields: resetFields([channel], gap) }]
+      for (const { id, fields } of blocks) {
+        if (!add(index, id, fields)) return { text, positions, isComplete: false }
+      }
+      if (blocks.length === 0 || positions[index] === head) break
+    }
+  }
+  return { text, positions, isComplete: true }
+}

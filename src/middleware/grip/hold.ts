@@ -1,0 +1,175 @@
+import type { ServerResponse } from 'node:http'
+import { type Cursor, encodeChannelName } from '../../core/cursor.js'
+import type { EntryId } from '../../core/entry-id.js'
+import { EventStreamError } from '../../core/errors.js'
+import { escapeComposed, type GripForm, maxGripChannels } from '../../core/grip.js'
+import { type Missed, readMissed } from '../../hub/missed.js'
+import { openingText } from '../../hub/opening.js'
+import { SharedReads } from '../../hub/shared-reads.js'
+import { findStart, type StartFrom } from '../../hub/start.js'
+import type { EventLog } from '../../log/event-log.js'
+import type { RequestLike } from '../request.js'
+import { sendAway, setHead } from '../response.js'
+import type { FunctionKicks } from './function-kicks.js'
+import { type Asked, holdHeaders, readFeatures } from './headers.js'
+import type { RecoveryLink } from './link.js'
+import type { ChannelProof } from './proof.js'
+
+export interface GripHoldOptions {
+  readonly log: EventLog
+  readonly prefix: string
+  readonly proof: ChannelProof
+  readonly kicks: FunctionKicks
+  /** Called before a client of several channels is answered: events must go to the proxy for it, too. */
+  onComposed(): Promise<void>
+  /** How often, in milliseconds, proxies ask whether they missed something. */
+  readonly pollMs: number
+  /** Whether a stream must end whose rights were checked at `since`. */
+  isKicked(channels: readonly string[], since: number): boolean
+  readonly keepAliveMs: number
+  readonly keepAliveText: string
+  readonly onError: (error: unknown) => void
+}
+
+/** What a client asks for, through a proxy. */
+export interface HeldRequest {
+  readonly channels: readonly string[]
+  readonly cursor: Cursor | 'invalid' | undefined
+  readonly startFrom: StartFrom
+  readonly retryMs: number
+  /** When its rights were checked, as `performance.now()` gives it. */
+  readonly since: number
+}
+
+/**
+ * Bytes of a first body, and of an answer to a link. Pushpin takes 100,000 bytes of a first body that
+ * has a filter.
+ */
+const maxBodyBytes = { composed: 90_000, plain: 500_000, link: 900_000 }
+
+/**
+ * Seconds after which a proxy asks for the first time, for what was published while the answer was on
+ * its way to it; and for the rest, when not all that was missed has fitted.
+ */
+const soonSeconds = 1
+
+/**
+ * Answers requests that came through a GRIP proxy: with what the client has not got, and the
+ * instruction to hold the response and publish to it. Nothing of the client is kept here.
+ */
+export class GripHold {
+  readonly #options: GripHoldOptions
+  readonly #reads: SharedReads
+
+  constructor(options: GripHoldOptions) {
+    this.#options = options
+    this.#reads = new SharedReads(options.log)
+  }
+
+  /**
+   * Answers a client.
+   *
+   * @throws EventStreamError `ERR_TOO_MANY_CHANNELS`, or what the log throws; nothing is sent then.
+   */
+  async open(
+    req: RequestLike,
+    res: ServerResponse,
+    link: RecoveryLink,
+    request: HeldRequest,
+  ): Promise<void> {
+    const channels = [...request.channels].sort()
+    if (channels.length > maxGripChannels) throw tooMany(channels.length)
+    const { canCompose } = readFeatures(req)
+    const form = channels.length > 1 && canCompose ? 'composed' : 'plain'
+    if (form === 'composed') await this.#options.onComposed()
+    const start = await this.#start(channels, request)
+    const encodedNames = channels.map(encodeChannelName)
+    const opening = escapeFor(form)(openingText(encodedNames, start, request.retryMs))
+    const maxBytes = maxBodyBytes[form] - Buffer.byteLength(opening)
+    const missed = await this.#missed(form, channels, start.positions, maxBytes, form === 'plain')
+    if (this.#options.isKicked(channels, request.since)) {
+      sendAway(res, request.retryMs, false)
+      return
+    }
+    const answer = { ...missed, text: opening + missed.text, isComplete: false }
+    this.#answer(req, res, link, form, channels, answer)
+  }
+
+  /**
+   * Answers a proxy that asks for what its clients have not got.
+   *
+   * @throws What the log throws; nothing is sent then.
+   */
+  async follow(
+    req: RequestLike,
+    res: ServerResponse,
+    link: RecoveryLink,
+    { form, channels, positions }: Asked,
+  ): Promise<void> {
+    if (form === 'composed') await this.#options.onComposed()
+    const missed = await this.#missed(form, channels, positions, maxBodyBytes.link, true)
+    this.#answer(req, res, link, form, channels, missed)
+  }
+
+  async #start(channels: readonly string[], { cursor, startFrom }: HeldRequest) {
+    const isKnown = channels.length === 1 && typeof cursor === 'object' && 'id' in cursor
+    const heads = isKnown ? [cursor.id] : await this.#reads.heads(channels)
+    const places = channels.map((name, i) => ({
+      name,
+      position: heads[i] as EntryId,
+      resync: () => Promise.resolve(),
+    }))
+    return findStart(this.#options.log, places, { channels, cursor, startFrom })
+  }
+
+  #missed(
+    form: GripForm,
+    channels: readonly string[],
+    from: readonly EntryId[],
+    maxBytes: number,
+    mayExceed: boolean,
+  ): Promise<Missed> {
+    const { onError } = this.#options
+    const options = { maxBytes, mayExceed, escape: escapeFor(form), onError }
+    return readMissed(this.#reads, channels, from, options)
+  }
+
+  #answer(
+    req: RequestLike,
+    res: ServerResponse,
+    link: RecoveryLink,
+    form: GripForm,
+    channels: readonly string[],
+    { text, positions, isComplete }: Missed,
+  ): void {
+    const { prefix, proof, kicks, pollMs, keepAliveMs, keepAliveText } = this.#options
+    const room = maxGripChannels - channels.length
+    const signature = proof.sign(channels, kicks.generation)
+    setHead(res)
+    const headers = holdHeaders({
+      prefix,
+      form,
+      channels,
+      positions,
+      proof: room > 0 ? signature : undefined,
+      isControlled: room > 1 && readFeatures(req).canRequireChannel,
+      link: room > 0 ? link.of(req) : link.of(req, signature),
+      linkSeconds: isComplete ? Math.ceil(pollMs / 1000) : soonSeconds,
+      keepAliveText,
+      keepAliveSeconds: Math.max(1, Math.floor(keepAliveMs / 1000)),
+    })
+    for (const [name, value] of Object.entries(headers)) res.setHeader(name, value)
+    res.end(text)
+  }
+}
+
+function escapeFor(form: GripForm): (text: string) => string {
+  return form === 'composed' ? escapeComposed : (text) => text
+}
+
+function tooMany(count: number): EventStreamError {
+  return new EventStreamError(
+    'ERR_TOO_MANY_CHANNELS',
+    `The request names ${count} channels, and a GRIP proxy takes ${maxGripChannels} per connection.`,
+  )
+}

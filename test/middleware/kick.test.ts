@@ -1,0 +1,76 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { setUp } from '../support/app.js'
+import { describeWithRedis } from '../support/describe-with-redis.js'
+import { RedisServer } from '../support/redis-server.js'
+import { until } from '../support/until.js'
+
+describe('kick', () => {
+  test('ends the streams that listen to a channel, which come back where they were', async () => {
+    const { eventStream, app, serve } = setUp()
+    app.get('/ab', eventStream(['a', 'b']))
+    app.get('/b', eventStream('b'))
+    const request = await serve()
+    const [ab, b] = await Promise.all([request('/ab'), request('/b')])
+    await Promise.all([ab.opened(), b.opened()])
+    await eventStream.kick('a')
+    await ab.end()
+    await eventStream.publishEvent('b', { data: 1 })
+    await b.received(1)
+    const again = await request('/ab', { lastEventId: ab.lastEventId })
+    await again.received(1)
+    expect([b.ended, again.data]).toEqual([false, [1]])
+    expect(ab.retryMs).toBeGreaterThanOrEqual(1000)
+  })
+
+  test('ends those for which a function is true', async () => {
+    const { eventStream, app, serve } = setUp()
+    app.get('/:id', eventStream('{id}'))
+    const request = await serve()
+    const [a, b] = await Promise.all([request('/a'), request('/b')])
+    await Promise.all([a.opened(), b.opened()])
+    await eventStream.kick((stream) => stream.transport === 'socket' && stream.channels[0] === 'b')
+    await b.end()
+    expect(a.ended).toBe(false)
+  })
+
+  test('ends a stream that was allowed before, and had not opened yet', async () => {
+    const { eventStream, app, serve } = setUp()
+    const asked: ((allowed: boolean) => void)[] = []
+    const authorize = () => new Promise<boolean>((resolve) => asked.push(resolve))
+    app.get('/a', eventStream('a', { authorize }))
+    const opening = (await serve())('/a')
+    await until(() => asked.length === 1)
+    await eventStream.kick('a')
+    asked[0]?.(true)
+    await (await opening).end()
+    expect(eventStream.connections()).toEqual([])
+  })
+
+  test('refuses what is no channel', async () => {
+    const { eventStream } = setUp()
+    await expect(eventStream.kick('')).rejects.toMatchObject({ code: 'ERR_CHANNEL' })
+  })
+})
+
+describeWithRedis('kick, with a log in Redis', () => {
+  let redis: RedisServer
+
+  beforeAll(async () => {
+    redis = await RedisServer.start()
+  })
+
+  afterAll(() => redis.stop())
+
+  test('ends the streams of all processes', async () => {
+    const [here, there] = [setUp({ redis: redis.url }), setUp({ redis: redis.url })]
+    for (const { app, eventStream } of [here, there]) app.get('/:id', eventStream('{id}'))
+    const requests = [await here.serve(), await there.serve()]
+    const clients = await Promise.all(requests.flatMap((to) => [to('/a'), to('/b')]))
+    await Promise.all(clients.map((client) => client.opened()))
+    await here.eventStream.kick('a')
+    await until(() => clients.filter(({ ended }) => ended).length === 2)
+    await there.eventStream.publishEvent('b', { data: 1 })
+    await Promise.all([clients[1]?.received(1), clients[3]?.received(1)])
+    expect(clients.map(({ ended }) => ended)).toEqual([true, false, true, false])
+  })
+})
