@@ -91,10 +91,6 @@ export class GripProxy {
     return this.#endpoint.isStrict
   }
 
-  get isDown(): boolean {
-    return this.#down !== undefined
-  }
-
   health(): ProxyHealth {
     const { name } = this.#endpoint
     const queuedBytes = this.#queuedBytes
