@@ -36,7 +36,7 @@ beforeAll(async () => {
       cwd: folder,
     },
   )
-  for (const name of ['negotiator', 'express', '@types']) {
+  for (const name of ['@fanoutio', 'negotiator', 'express', '@types']) {
     await symlink(join(root, 'node_modules', name), join(modules, name))
   }
   await writeFile(join(folder, 'package.json'), '{ "type": "module" }')

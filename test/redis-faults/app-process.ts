@@ -99,7 +99,7 @@ export class AppProcess {
   async order(command: 'finish' | 'mark'): Promise<void> {
     const child = this.#child
     await new Promise<void>((resolve, reject) => {
-      const timer = setTimeout(() => reject(new Error(`No end to: ${command}.`)), 30_000)
+      const timer = setTimeout(() => reject(new Error(`No end to: ${command}.`)), 60_000)
       child.once('exit', resolve)
       child.on('message', (message: Message) => {
         if (!('done' in message) || message.done !== command) return
