@@ -78,6 +78,8 @@ export class GripProxy {
   #down: { readonly error: Error; readonly since: Date } | undefined
   #upSince = new Date()
   #probe: NodeJS.Timeout | undefined
+  /** Until something is published after all. */
+  #isClosed = false
   /** By channel. */
   readonly #reminders = new Map<string, readonly NodeJS.Timeout[]>()
 
@@ -106,6 +108,7 @@ export class GripProxy {
    */
   async send(items: readonly GripItem[]): Promise<void> {
     if (items.length === 0) return
+    this.#isClosed = false
     if (this.#down !== undefined) {
       this.#miss(items)
       if (this.#probe === undefined) this.#probeSoon()
@@ -132,6 +135,7 @@ export class GripProxy {
 
   /** Waits until nothing is on its way, at most `graceMs`; looks at the proxy no more. */
   async close(graceMs: number): Promise<void> {
+    this.#isClosed = true
     let timer: NodeJS.Timeout | undefined
     const deadline = new Promise<void>((resolve) => {
       timer = setTimeout(resolve, graceMs)
@@ -229,7 +233,7 @@ export class GripProxy {
 
   /** The last burst of a channel counts. */
   #remind(batch: readonly Queued[]): void {
-    if (batch.length < burst.items) return
+    if (batch.length < burst.items || this.#isClosed) return
     const counts = new Map<string, number>()
     for (const { item } of batch) counts.set(item.channel, (counts.get(item.channel) ?? 0) + 1)
     for (const [channel, count] of counts) {
@@ -256,6 +260,7 @@ export class GripProxy {
   }
 
   #probeSoon(): void {
+    if (this.#isClosed) return
     const delayMs = this.#options.probeMs * (0.75 + Math.random() / 2)
     this.#probe = setTimeout(() => void this.#look(), delayMs).unref()
   }
@@ -268,7 +273,7 @@ export class GripProxy {
     } catch (error) {
       this.#miss(hints)
       this.#down = { error: error as Error, since: this.#down?.since ?? new Date() }
-      if (this.#probe !== undefined) this.#probeSoon()
+      this.#probeSoon()
       return
     }
     this.#down = undefined

@@ -206,6 +206,22 @@ describe('a proxy that is away', () => {
     ])
   })
 
+  test('is looked after no more once the event stream is closed', async () => {
+    const { proxy, eventStream } = await setUp()
+    proxy.behave = () => undefined
+    const published = eventStream.publishEvent('a', { data: 1 })
+    const rejected = expect(published).rejects.toThrow(/takes no events/)
+    await until(() => proxy.requests.length === 1)
+    proxy.behave = (res) => res.writeHead(401).end()
+    await eventStream.close({ graceMs: 0 })
+    // It is tried again, since it was not answered.
+    await rejected
+    const { length } = proxy.requests
+    // More than twice the time between looks.
+    await new Promise((resolve) => setTimeout(resolve, 2600))
+    expect(proxy.requests).toHaveLength(length)
+  }, 15_000)
+
   test('does not delay direct clients', async () => {
     const proxy = await ControlEndpoint.start()
     proxy.behave = () => undefined
