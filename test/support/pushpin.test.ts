@@ -28,7 +28,12 @@ describeWithPushpin('Pushpin', () => {
   const hold = async (pushpin: Pushpin) => {
     const client = await connect(`${pushpin.url}/`)
     clients.push(client)
-    await until(() => client.text !== '')
+    // What the origin has answered comes before what is published does.
+    const formats = { 'http-stream': { content: ': held\n' } }
+    await until(async () => {
+      await pushpin.publish({ channel: 'a', formats })
+      return client.text.includes(': held')
+    })
     return client
   }
 
