@@ -87,8 +87,13 @@ describeWithPushpin('in an application that uses serve-grip', () => {
       connect(`/events/${channel}`),
     ])
     await Promise.all([theirs.received(1), ours.opened()])
-    const content = 'event: theirs\ndata: 1\n\n'
-    await serveGrip.getPublisher().publishHttpStream(channel, content)
+    const publisher = serveGrip.getPublisher()
+    // What the origin has answered comes before what is published does.
+    await until(async () => {
+      await publisher.publishHttpStream(channel, ': held\n')
+      return theirs.text.includes(': held')
+    })
+    await publisher.publishHttpStream(channel, 'event: theirs\ndata: 1\n\n')
     await eventStream.publishEvent(channel, { event: 'ours', data: 2 })
     await Promise.all([theirs.received(2), ours.received(1)])
     const text = ({ events }: typeof ours) => events.map(({ event, data }) => `${event} ${data}`)
