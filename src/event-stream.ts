@@ -265,7 +265,7 @@ export class EventStream extends Callable {
   }
 
   async #close(graceMs: number): Promise<void> {
-    await Promise.all([this.#hub.close(graceMs), this.#grip?.relay.close(graceMs)])
+    await Promise.all([this.#hub.close(graceMs), this.#grip?.close(graceMs)])
     if (this.#options.ownsLog) await this.#options.log.close()
   }
 }

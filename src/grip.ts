@@ -33,6 +33,7 @@ export class Grip {
   readonly #host: GripHost
   readonly #kicks: FunctionKicks
   readonly #pollMs: number
+  readonly #timers = new Set<NodeJS.Timeout>()
 
   constructor(settings: GripSettings, options: ResolvedOptions, host: GripHost) {
     const { log, keepAliveMs, maxChannelsPerConnection } = options
@@ -81,13 +82,24 @@ export class Grip {
     }
   }
 
+  /** Waits until nothing is on its way to proxies, at most `graceMs`; leaves nothing behind. */
+  async close(graceMs: number): Promise<void> {
+    for (const timer of this.#timers) clearTimeout(timer)
+    this.#timers.clear()
+    this.#kicks.close()
+    await this.relay.close(graceMs)
+  }
+
   /** Twice, for those whose answer was on its way to the proxy the first time. */
   async #closeStreams(channel: string): Promise<void> {
     if (this.relay.hasStrict) this.#endWhenAsked(({ channels }) => channels.includes(channel))
     await this.relay.closeStreams(channel)
-    setTimeout(() => {
+    if (this.#host.isClosing()) return
+    const timer = setTimeout(() => {
+      this.#timers.delete(timer)
       this.relay.closeStreams(channel).catch((error) => this.#host.onError(error))
     }, answerMs).unref()
+    this.#timers.add(timer)
   }
 
   #endWhenAsked(isMeant: (stream: HeldStream) => boolean): void {

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { expect, test } from '@jest/globals'
 import { memoryEventLog } from '../../src/index.js'
+import { countTimers } from '../support/count-timers.js'
 import { describeWithPushpin } from '../support/describe-with-pushpin.js'
 import { usePushpin } from '../support/grip.js'
 import { until } from '../support/until.js'
@@ -231,6 +232,18 @@ describeWithPushpin('kick', () => {
     const client = await connect('/events')
     await client.end()
     expect(client.control.map(({ event }) => event)).toEqual(['stream-open'])
+  })
+
+  test('leaves no timer behind when the event stream is closed', async () => {
+    const { eventStream } = grip.setUp()
+    const timers = countTimers()
+    await eventStream.kick(newName())
+    await eventStream.kick(() => false)
+    await eventStream.close()
+    // Of the requests to the proxy.
+    await timers.fallsTo(0)
+    timers.stop()
+    expect(timers.alive).toBe(0)
   })
 
   test('asks those who come back for their rights', async () => {

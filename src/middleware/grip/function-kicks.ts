@@ -15,6 +15,7 @@ type IsMeant = (stream: HeldStream) => boolean
 export class FunctionKicks {
   readonly #process = randomBytes(6).toString('base64url')
   readonly #kicks = new Map<number, IsMeant>()
+  readonly #timers = new Set<NodeJS.Timeout>()
   readonly #onError: (error: unknown) => void
   #count = 0
 
@@ -32,7 +33,16 @@ export class FunctionKicks {
     this.#count += 1
     const count = this.#count
     this.#kicks.set(count, isMeant)
-    setTimeout(() => this.#kicks.delete(count), ms).unref()
+    const timer = setTimeout(() => {
+      this.#timers.delete(timer)
+      this.#kicks.delete(count)
+    }, ms).unref()
+    this.#timers.add(timer)
+  }
+
+  close(): void {
+    for (const timer of this.#timers) clearTimeout(timer)
+    this.#timers.clear()
   }
 
   /** @param generation - What the stream was given; one of another process tells nothing. */
