@@ -15,7 +15,7 @@ export const maxRequestBytes = 900_000
 
 export interface ItemOptions {
   readonly prefix: string
-  /** Whether connections may listen to several channels. */
+  /** Whether somebody may listen to several channels on one connection. */
   readonly composes: boolean
   /**
    * Only this process publishes its channels, so nothing can be on its way from elsewhere: the proxy
