@@ -2,6 +2,7 @@ import { encodeChannelName } from '../core/cursor.js'
 import { type EntryId, seqOf } from '../core/entry-id.js'
 import type { EventLog, Gap, PageLimit, StoredEvent } from '../log/event-log.js'
 import { entryFields } from './reset.js'
+import { share } from './shared-reads.js'
 
 /** An entry whose fields are encoded, once for all connections. */
 export interface EncodedEntry {
@@ -120,12 +121,7 @@ export class ActiveChannel {
   read(after: EntryId): EncodedPage | Promise<EncodedPage> {
     const known = this.#readTail(after)
     if (known !== undefined) return { entries: known, gap: undefined }
-    let reading = this.#reads.get(after)
-    if (reading === undefined) {
-      reading = this.#readLog(after).finally(() => this.#reads.delete(after))
-      this.#reads.set(after, reading)
-    }
-    return reading
+    return share(this.#reads, after, () => this.#readLog(after))
   }
 
   /** Brings the live position to the head of the log. */

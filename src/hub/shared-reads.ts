@@ -21,7 +21,8 @@ export class SharedReads {
   }
 }
 
-function share<T>(
+/** Starts what nobody has under way under this key, or gives what somebody has. */
+export function share<T>(
   underWay: Map<string, Promise<T>>,
   key: string,
   start: () => Promise<T>,
