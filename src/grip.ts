@@ -86,7 +86,6 @@ export class Grip {
   async close(graceMs: number): Promise<void> {
     for (const timer of this.#timers) clearTimeout(timer)
     this.#timers.clear()
-    this.#kicks.close()
     await this.relay.close(graceMs)
   }
 

@@ -14,8 +14,7 @@ type IsMeant = (stream: HeldStream) => boolean
  */
 export class FunctionKicks {
   readonly #process = randomBytes(6).toString('base64url')
-  readonly #kicks = new Map<number, IsMeant>()
-  readonly #timers = new Set<NodeJS.Timeout>()
+  readonly #kicks = new Map<number, { readonly isMeant: IsMeant; readonly until: number }>()
   readonly #onError: (error: unknown) => void
   #count = 0
 
@@ -31,26 +30,17 @@ export class FunctionKicks {
   /** @param ms - For how long it is in force. */
   add(isMeant: IsMeant, ms: number): void {
     this.#count += 1
-    const count = this.#count
-    this.#kicks.set(count, isMeant)
-    const timer = setTimeout(() => {
-      this.#timers.delete(timer)
-      this.#kicks.delete(count)
-    }, ms).unref()
-    this.#timers.add(timer)
-  }
-
-  close(): void {
-    for (const timer of this.#timers) clearTimeout(timer)
-    this.#timers.clear()
+    this.#kicks.set(this.#count, { isMeant, until: performance.now() + ms })
   }
 
   /** @param generation - What the stream was given; one of another process tells nothing. */
   has(channels: readonly string[], generation: string): boolean {
     const [process, count] = generation.split('.')
     const lookedAt = process === this.#process ? Number(count) : 0
-    for (const [kick, isMeant] of this.#kicks) {
-      if (kick > lookedAt && this.#ask(isMeant, channels)) return true
+    const now = performance.now()
+    for (const [kick, { isMeant, until }] of this.#kicks) {
+      if (until <= now) this.#kicks.delete(kick)
+      else if (kick > lookedAt && this.#ask(isMeant, channels)) return true
     }
     return false
   }
