@@ -85,8 +85,9 @@ export class ActiveChannel {
     this.#unfollow = unfollow
     const [head] = await this.#log.heads([this.name])
     this.#position ??= head
-    // An entry that came meanwhile has set it: a new one, or an old one that was long on its way.
-    if (this.#position !== head) await this.resync()
+    // An entry that came meanwhile has set it: a new one, or an old one that was long on its way. Or
+    // the log suspects that one was lost, maybe behind the head that is known now.
+    if (this.#position !== head || this.#arrivedMeanwhile) await this.resync()
   }
 
   close(): void {
@@ -146,10 +147,11 @@ export class ActiveChannel {
   }
 
   #resyncSoon(): void {
-    // Before the position is known there is nothing that could be missed.
-    if (this.#closed || this.#position === undefined) return
+    if (this.#closed) return
     // A read that is under way may be from before what is suspected.
     this.#arrivedMeanwhile = true
+    // Without a position there is nothing to read on from: who opens the channel does.
+    if (this.#position === undefined) return
     this.resync().catch((error: unknown) => {
       this.#onError(error)
       if (this.#closed) return

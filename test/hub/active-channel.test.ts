@@ -11,6 +11,8 @@ async function setUp(entries = 3) {
   const data = Array.from({ length: entries }, (_, i) => ({ data: `${i + 1}` }))
   const appended = await inner.append('a', data)
   const calls = { reads: 0, failing: 0 }
+  /** The answer about the head is on its way until the gate opens. */
+  const heads = { asked: 0, gate: Promise.resolve() }
   let listener: LogListener | undefined
   const log = wrapLog(inner, {
     read: async (channel, from, limit) => {
@@ -22,6 +24,12 @@ async function setUp(entries = 3) {
       const page = await inner.read(channel, from, limit)
       await new Promise((resolve) => setImmediate(resolve))
       return page
+    },
+    heads: async (channels) => {
+      const found = await inner.heads(channels)
+      heads.asked += 1
+      await heads.gate
+      return found
     },
     follow: async (_channel, given) => {
       listener = given
@@ -39,6 +47,7 @@ async function setUp(entries = 3) {
   return {
     inner,
     calls,
+    heads,
     errors,
     channel,
     pushed,
@@ -55,6 +64,21 @@ describe('an active channel', () => {
     live().append(stored.slice(0, 1))
     await opening
     expect(channel.position).toBe(ids[2])
+  })
+
+  test('looks again when it is suspected to have missed something before it knew the head', async () => {
+    const { channel, inner, live, heads } = await setUp()
+    let answer: () => void = () => undefined
+    heads.gate = new Promise((resolve) => {
+      answer = resolve
+    })
+    const opening = channel.open()
+    await until(() => heads.asked === 1)
+    const [missed] = await inner.append('a', [{ data: '4' }])
+    live().suspect()
+    answer()
+    await opening
+    expect(channel.position).toBe(missed?.id)
   })
 
   test('reads the log once for all who want the same page', async () => {
