@@ -5,7 +5,7 @@
 //
 // The tests ask with --find, so this file alone says what counts as such a program.
 import { spawnSync } from 'node:child_process'
-import { accessSync, constants, existsSync, statSync } from 'node:fs'
+import { accessSync, constants, existsSync, readdirSync, statSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import process from 'node:process'
 
@@ -46,6 +46,21 @@ const services = {
     debianPackage: 'pushpin',
     install: { darwin: 'brew install pushpin', win32: 'apt-get install pushpin, in WSL' },
   },
+  postgresql: {
+    tests: 'The Postgres tests',
+    title: 'PostgreSQL (13 or later)',
+    // Debian keeps what makes a server out of the PATH, in a folder for each version, and so does Homebrew.
+    programs: ['postgres'],
+    places: {
+      linux: newestOf('/usr/lib/postgresql', 'bin/postgres'),
+      darwin: ['/opt/homebrew/opt', '/usr/local/opt'].flatMap((folder) =>
+        newestOf(folder, 'bin/postgres', /^postgresql(?:@|$)/),
+      ),
+    },
+    variable: 'POSTGRES_PATH',
+    debianPackage: 'postgresql',
+    install: { darwin: 'brew install postgresql', win32: 'apt-get install postgresql, in WSL' },
+  },
   'redis-server': {
     tests: 'The Redis tests',
     title: 'redis-server (7.0 or later)',
@@ -55,6 +70,16 @@ const services = {
     debianPackage: 'redis-server',
     install: { darwin: 'brew install redis', win32: 'apt-get install redis-server, in WSL' },
   },
+}
+
+/** A program in each folder of a folder, that of the highest version first. */
+function newestOf(folder, program, pattern = /^\d/) {
+  if (!existsSync(folder)) return []
+  const versionOf = (name) => Number.parseFloat(name.replace(/^\D+/, '')) || 0
+  return readdirSync(folder)
+    .filter((name) => pattern.test(name))
+    .sort((a, b) => versionOf(b) - versionOf(a))
+    .map((name) => join(folder, name, program))
 }
 
 function isProgram(path) {

@@ -99,6 +99,31 @@ describe('the package', () => {
     ])
   })
 
+  test('says what to install for Postgres where it is not, also as a command', async () => {
+    const output = await node(
+      'postgres.mjs',
+      `import { postgresEventLog, setUpPostgres } from 'headwater/postgres'
+       process.on('warning', () => undefined)
+       const log = postgresEventLog({ pool: 'postgres://127.0.0.1:1/none' })
+       const errors = [await log.ready().catch((error) => error)]
+       errors.push(await setUpPostgres('postgres://127.0.0.1:1/none').catch((error) => error))
+       console.log(JSON.stringify(errors.map(({ code, message }) => [code, message])))
+       await log.close()`,
+    )
+    const noPackage = ['ERR_OPTION', expect.stringMatching(/run: npm install pg$/)]
+    expect(JSON.parse(output)).toEqual([noPackage, noPackage])
+    const { bin } = JSON.parse(
+      await readFile(join(folder, 'node_modules/headwater/package.json'), 'utf8'),
+    ) as { bin: { headwater: string } }
+    const command = join(folder, 'node_modules/headwater', bin.headwater)
+    const { stdout } = await run(process.execPath, [command, 'postgres', 'setup', '--print'])
+    expect(stdout).toMatch(/^BEGIN;\n\nCREATE SCHEMA IF NOT EXISTS headwater;/)
+    const setUp = run(process.execPath, [command, 'postgres', 'setup', '--url', 'postgres://h/d'])
+    await expect(setUp).rejects.toMatchObject({
+      stderr: expect.stringMatching(/npm install pg\n$/),
+    })
+  })
+
   test.each([
     ['user.mts', 'nodenext'],
     ['user.cts', 'nodenext'],
@@ -110,9 +135,11 @@ describe('the package', () => {
       await writeFile(
         join(folder, file),
         `import { EventStream, type NewEvent } from 'headwater'
+       import { postgresEventLog } from 'headwater/postgres'
        import { redisEventLog } from 'headwater/redis'
        import { eventLogSuite } from 'headwater/testing'
        export const log = redisEventLog({ redis: 'redis://127.0.0.1' })
+       export const other = postgresEventLog({ pool: 'postgres://127.0.0.1/none' })
        const event: NewEvent = { event: 'a', data: [1] }
        const published: Promise<{ readonly id: string }> = new EventStream().publishEvent('a', event)
        export const all = [published, eventLogSuite]

@@ -11,6 +11,8 @@ export interface OwnProcessOptions {
    * they have ended. They end with the program, also when it had no time to see to it.
    */
   readonly pidFolder?: string | undefined
+  /** Whom it runs as, for a program that refuses to be run by root. */
+  readonly user?: { readonly uid: number; readonly gid: number } | undefined
 }
 
 /** Enough for the program to end those that it started, and to kill the ones that do not end. */
@@ -41,11 +43,11 @@ export class OwnProcess {
     folder: string,
     options: OwnProcessOptions = {},
   ): Promise<OwnProcess> {
-    const { pidFolder } = options
+    const { pidFolder, user } = options
     const outputFile = join(folder, 'output.log')
     // A file, as a pipe would make the program wait for this process to read.
     const output = openSync(outputFile, 'w')
-    const child = spawn(program, args, { cwd: folder, stdio: ['ignore', output, output] })
+    const child = spawn(program, args, { cwd: folder, stdio: ['ignore', output, output], ...user })
     closeSync(output)
     await once(child, 'spawn')
     child.unref()
@@ -109,7 +111,12 @@ function guard(child: ChildProcess, folder: string, pidFolder: string | undefine
   })
 }
 
-const guardScript = 'read -r _; kill -9 "$1"; rm -rf "$2"'
+// Those that it has forked would end by themselves, but for one that is stopped.
+const guardScript = `
+  read -r _
+  children=$(grep -ls "^PPid:[[:space:]]$1$" /proc/[0-9]*/status | cut -d / -f 3)
+  kill -9 "$1" $children
+  rm -rf "$2"`
 
 // The program may have started one just now whose id it has not written yet, so it is first asked to
 // end them all.

@@ -1,0 +1,55 @@
+#!/usr/bin/env node
+import { parseArgs } from 'node:util'
+import { schemaSql } from './log/postgres/schema.js'
+import { purgePostgres, setUpPostgres } from './log/postgres/set-up.js'
+
+const usage = `Usage: headwater postgres <command> [options]
+
+Commands:
+  setup            makes the tables of an event log, or brings them up to date
+  purge            deletes what is past its age, as logs do by themselves
+
+Options:
+  --url <url>      postgres://user:password@host:5432/database; by default DATABASE_URL
+  --schema <name>  the schema of the tables; by default headwater
+  --print          of setup: prints the SQL that makes a new schema, and does nothing
+`
+
+/** @returns What to print. */
+async function run(args: string[]): Promise<string> {
+  const { values, positionals } = parseArgs({
+    args,
+    allowPositionals: true,
+    options: {
+      url: { type: 'string' },
+      schema: { type: 'string', default: 'headwater' },
+      print: { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false },
+    },
+  })
+  const command = positionals.join(' ')
+  if (values.help || command === '') return usage
+  if (command !== 'postgres setup' && command !== 'postgres purge') {
+    throw new Error(`There is no command "${command}".\n\n${usage}`)
+  }
+  const { schema, print, url = process.env.DATABASE_URL } = values
+  if (print && command === 'postgres setup') return schemaSql(schema)
+  if (!url) throw new Error('Where is the database? Give --url, or set DATABASE_URL.')
+  if (command === 'postgres purge') {
+    const { entries, channels } = await purgePostgres(url, { schema })
+    return `Deleted ${entries} entries; looked at ${channels} channels.\n`
+  }
+  const { from, to } = await setUpPostgres(url, { schema })
+  if (from === to) return `The schema ${schema} is at version ${to} already.\n`
+  return from === 0
+    ? `Made the schema ${schema}, version ${to}.\n`
+    : `Brought the schema ${schema} from version ${from} to version ${to}.\n`
+}
+
+run(process.argv.slice(2)).then(
+  (text) => process.stdout.write(text),
+  (error: unknown) => {
+    process.stderr.write(`${error instanceof Error ? error.message : error}\n`)
+    process.exitCode = 1
+  },
+)

@@ -1,0 +1,128 @@
+import type { EntryId } from '../../core/entry-id.js'
+import type { Appended, NewEntry, StoredEvent } from '../event-log.js'
+import type { Row } from './statements.js'
+
+/** A batch as the function `append` takes it: all text in one buffer, and where each part of it begins. */
+export interface PackedEntries {
+  readonly at: number[]
+  readonly flags: number[]
+  readonly payload: Buffer
+}
+
+const flag = { key: 1, event: 2, escaped: 4 }
+
+export function packEntries(entries: readonly NewEntry[]): PackedEntries {
+  const parts: Buffer[] = []
+  const at: number[] = []
+  const flags: number[] = []
+  let length = 0
+  const add = (part: Buffer) => {
+    at.push(length)
+    parts.push(part)
+    length += part.length
+  }
+  for (const { event, data, idempotencyKey } of entries) {
+    const isEscaped = !isPlain(data) || (event !== undefined && !isPlain(event))
+    const encode = (text: string) => Buffer.from(isEscaped ? JSON.stringify(text) : text)
+    flags.push(
+      (idempotencyKey === undefined ? 0 : flag.key) +
+        (event === undefined ? 0 : flag.event) +
+        (isEscaped ? flag.escaped : 0),
+    )
+    add(encodeKey(idempotencyKey ?? ''))
+    add(event === undefined ? Buffer.alloc(0) : encode(event))
+    add(encode(data))
+  }
+  at.push(length)
+  return { at, flags, payload: Buffer.concat(parts, length) }
+}
+
+/** Whether Postgres takes it as it is: it has no NUL, and no halves of characters. */
+function isPlain(text: string): boolean {
+  return text.isWellFormed() && !text.includes('\0')
+}
+
+/** No two keys are the same bytes: no text begins with 0xFF in UTF-8. */
+function encodeKey(key: string): Buffer {
+  if (key.isWellFormed()) return Buffer.from(key)
+  return Buffer.concat([Buffer.of(0xff), Buffer.from(key, 'utf16le')])
+}
+
+/** What the function `append` has answered, with the nonces that each try had. */
+export function parseAppended(
+  row: Row,
+  nonces: readonly (readonly number[])[],
+): readonly Appended[] {
+  const known = new Map<number, readonly string[]>()
+  for (const text of (row.known ?? []) as string[]) {
+    const [n, id, prevId] = text.split(' ') as [string, string, string]
+    known.set(Number(n) - 1, [id, prevId])
+  }
+  const own = nonces[Number(row.attempt) - 1] ?? []
+  let seq = Number(row.first_seq)
+  let prevId = `${seq - 1}-${row.prev_nonce}`
+  return own.map((nonce, i) => {
+    const earlier = known.get(i)
+    if (earlier !== undefined) {
+      return { id: earlier[0] as EntryId, prevId: earlier[1] as EntryId, duplicate: true }
+    }
+    const appended = { id: `${seq}-${nonce}`, prevId, duplicate: false }
+    prevId = appended.id
+    seq += 1
+    return appended
+  })
+}
+
+/** What is read of a channel in one look. */
+export interface Look {
+  readonly head: EntryId
+  /** The entry at the place that was asked for, where it is kept. */
+  readonly anchor: EntryId | undefined
+  readonly entries: readonly StoredEvent[]
+}
+
+/** @returns What the function `pages` has answered, for each channel; undefined where there was none. */
+export function parseLooks(rows: readonly Row[], count: number): (Look | undefined)[] {
+  const looks: (
+    | { head: EntryId; anchor: EntryId | undefined; entries: StoredEvent[] }
+    | undefined
+  )[] = new Array(count).fill(undefined)
+  for (const row of rows) {
+    const index = Number(row.i) - 1
+    looks[index] ??= { head: row.head as EntryId, anchor: undefined, entries: [] }
+    const look = looks[index]
+    if (row.id === null) continue
+    if (row.data === null) look.anchor = row.id as EntryId
+    else look.entries.push(parseEntry(row))
+  }
+  return looks
+}
+
+function parseEntry(row: Row): StoredEvent {
+  const decode = (text: unknown) => (row.escaped ? JSON.parse(text as string) : text) as string
+  return {
+    id: row.id as EntryId,
+    prevId: row.prev as EntryId,
+    event: row.event === null ? undefined : decode(row.event),
+    data: decode(row.data),
+  }
+}
+
+/** Within one batch a key counts once. `indexes` has the place of each entry in `unique`. */
+export function withoutRepetitions(entries: readonly NewEntry[]): {
+  readonly unique: readonly NewEntry[]
+  readonly indexes: readonly number[]
+} {
+  const unique: NewEntry[] = []
+  const indexOfKey = new Map<string, number>()
+  const indexes = entries.map((entry) => {
+    const { idempotencyKey } = entry
+    const earlier = idempotencyKey === undefined ? undefined : indexOfKey.get(idempotencyKey)
+    if (earlier !== undefined) return earlier
+    unique.push(entry)
+    const index = unique.length - 1
+    if (idempotencyKey !== undefined) indexOfKey.set(idempotencyKey, index)
+    return index
+  })
+  return { unique, indexes }
+}

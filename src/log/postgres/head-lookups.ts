@@ -1,0 +1,48 @@
+import type { EntryId } from '../../core/entry-id.js'
+
+interface Lookup {
+  readonly names: Set<string>
+  readonly heads: Promise<ReadonlyMap<string, EntryId>>
+}
+
+/** Channels of one query. */
+const maxNames = 20_000
+
+/** One query for all who ask for heads at about the same time: a crowd that comes back asks one by one. */
+export class HeadLookups {
+  readonly #query: (names: readonly string[]) => Promise<ReadonlyMap<string, EntryId>>
+  #open: Lookup | undefined
+  #last: Promise<unknown> = Promise.resolve()
+
+  constructor(query: (names: readonly string[]) => Promise<ReadonlyMap<string, EntryId>>) {
+    this.#query = query
+  }
+
+  async heads(names: readonly string[]): Promise<readonly EntryId[]> {
+    const lookups: Lookup[] = []
+    for (const name of names) {
+      if (this.#open === undefined || this.#open.names.size >= maxNames) this.#open = this.#begin()
+      this.#open.names.add(name)
+      if (!lookups.includes(this.#open)) lookups.push(this.#open)
+    }
+    const found = await Promise.all(lookups.map(({ heads }) => heads))
+    return names.map((name) => found.find((heads) => heads.has(name))?.get(name) as EntryId)
+  }
+
+  #begin(): Lookup {
+    const names = new Set<string>()
+    const heads = this.#behind(this.#last, names)
+    this.#last = heads.catch(() => undefined)
+    return { names, heads }
+  }
+
+  async #behind(
+    before: Promise<unknown>,
+    names: ReadonlySet<string>,
+  ): Promise<ReadonlyMap<string, EntryId>> {
+    await before
+    await new Promise<void>((resolve) => process.nextTick(resolve))
+    if (this.#open?.names === names) this.#open = undefined
+    return this.#query([...names])
+  }
+}

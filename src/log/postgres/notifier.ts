@@ -1,0 +1,72 @@
+/** The longest notification, in bytes: Postgres takes 7999. */
+const maxPayload = 7900
+
+/** Between two notifications while there is much to tell, in milliseconds. */
+const spacingMs = 5
+
+/**
+ * Tells other processes which channels have new entries: a hint, that may be lost. What is appended
+ * while one is under way goes into the next one, as Postgres commits transactions that notify one by one.
+ *
+ * A notification is `<channel>:<seq>` for each, with a space between them, names percent-encoded; or `*`
+ * where that would be too long.
+ */
+export class Notifier {
+  readonly #send: (payload: string) => Promise<unknown>
+  readonly #moved = new Map<string, string>()
+  #sending: Promise<void> | undefined
+  #timer: NodeJS.Timeout | undefined
+  #sentAt = 0
+
+  constructor(send: (payload: string) => Promise<unknown>) {
+    this.#send = send
+  }
+
+  /** @param name - As it is stored. */
+  moved(name: string, seq: string): void {
+    this.#moved.set(name, seq)
+    if (this.#sending !== undefined || this.#timer !== undefined) return
+    const waitMs = this.#sentAt + spacingMs - performance.now()
+    if (waitMs <= 0) this.#flush()
+    else this.#timer = setTimeout(() => this.#flush(), waitMs)
+  }
+
+  /** Resolves when all that was to be told is. */
+  async close(): Promise<void> {
+    while (this.#sending !== undefined || this.#moved.size > 0) {
+      if (this.#sending === undefined) this.#flush()
+      await this.#sending
+    }
+  }
+
+  #flush(): void {
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+    this.#sending = Promise.resolve()
+      // What is appended in this turn goes along.
+      .then(() => this.#send(this.#take()))
+      .then(undefined, () => undefined)
+      .then(() => {
+        this.#sending = undefined
+        this.#sentAt = performance.now()
+        if (this.#moved.size > 0) this.#timer ??= setTimeout(() => this.#flush(), spacingMs)
+      })
+  }
+
+  #take(): string {
+    const payload = [...this.#moved].map(([name, seq]) => `${name}:${seq}`).join(' ')
+    this.#moved.clear()
+    return payload.length > maxPayload ? '*' : payload
+  }
+}
+
+/** @returns What a notification tells; undefined when it may be any channel. */
+export function parseHints(
+  payload: string,
+): readonly (readonly [name: string, seq: number])[] | undefined {
+  const hints = payload.split(' ').map((hint) => {
+    const end = hint.lastIndexOf(':')
+    return [hint.slice(0, end), Number(hint.slice(end + 1))] as const
+  })
+  return hints.every(([name, seq]) => name !== '' && Number.isSafeInteger(seq)) ? hints : undefined
+}

@@ -1,0 +1,366 @@
+import { randomBytes } from 'node:crypto'
+import { encodeChannelName } from '../../core/cursor.js'
+import { type EntryId, isEntryId, seqOf } from '../../core/entry-id.js'
+import { EventStreamError, quote } from '../../core/errors.js'
+import type {
+  Appended,
+  EventLog,
+  LogHealth,
+  LogListener,
+  NewEntry,
+  Page,
+  PageLimit,
+  ReadFrom,
+  RemoteLog,
+  StoredEvent,
+} from '../event-log.js'
+import { randomNonce } from '../nonce.js'
+import { Batches } from './batches.js'
+import { messageOf } from './failure.js'
+import { Followers } from './followers.js'
+import { type Look, packEntries, parseAppended, parseLooks, withoutRepetitions } from './format.js'
+import { HeadLookups } from './head-lookups.js'
+import { Health } from './health.js'
+import { Link, type Task } from './link.js'
+import { Listener } from './listener.js'
+import { Notifier } from './notifier.js'
+import { type PostgresEventLogOptions, resolvePostgresOptions } from './options.js'
+import { Purger } from './purger.js'
+import { purgeText } from './schema.js'
+import { type Row, Statements } from './statements.js'
+import { within } from './within.js'
+
+/** What live entries are read by. */
+const livePage: PageLimit = { maxEvents: 256, maxLength: 65_536 }
+
+/** How long `close` waits for other processes to be told of the last entries. */
+const farewellMs = 500
+
+/** Without waiting for the disk: a hint that is lost in a crash is none the less found. */
+const notifyText = `SELECT set_config('synchronous_commit', 'off', true), pg_notify($1, $2)`
+
+/**
+ * An event log in Postgres 13 or later: shared by all processes that give the same database and schema,
+ * and as durable as that database is. `setUpPostgres`, or `npx headwater postgres setup`, makes its tables.
+ *
+ * Connects at once, and comes back whenever the connection is lost. Call `ready()` at start-up to
+ * learn of what will never work.
+ *
+ * @throws EventStreamError `ERR_OPTION` when an option cannot work.
+ */
+export function postgresEventLog(options: PostgresEventLogOptions): EventLog & RemoteLog {
+  return new PostgresEventLog(options)
+}
+
+class PostgresEventLog implements EventLog, RemoteLog {
+  readonly #schema: string
+  readonly #age: string
+  readonly #maxEvents: number
+  readonly #maxBytes: number
+  readonly #timeoutMs: number
+  readonly #statements: Statements
+  readonly #health: Health
+  readonly #link: Link
+  readonly #listener: Listener
+  readonly #notifier: Notifier
+  readonly #followers: Followers
+  readonly #lookups: HeadLookups
+  readonly #batches: Batches
+  readonly #purger: Purger
+  readonly #producer = String(randomBytes(8).readBigInt64BE())
+  #batch = 0
+  #ready: Promise<void> | undefined
+  #closing: Promise<void> | undefined
+
+  constructor(options: PostgresEventLogOptions) {
+    const resolved = resolvePostgresOptions(options)
+    const { pool, listenPool, schema, timeoutMs, maxAgeMs } = resolved
+    this.#schema = schema
+    this.#age = `${maxAgeMs} milliseconds`
+    this.#maxEvents = resolved.maxEvents
+    this.#maxBytes = resolved.maxBytes
+    this.#timeoutMs = timeoutMs
+    this.#health = new Health(resolved.onHealth)
+    let own: ReturnType<typeof pool> | undefined
+    const shared = () => {
+      own ??= pool()
+      own.catch(() => {
+        own = undefined
+      })
+      return own
+    }
+    this.#statements = new Statements(shared)
+    this.#link = new Link(this.#statements, this.#health, resolved)
+    this.#listener = new Listener(
+      // Whoever runs statements ends the pool.
+      listenPool ?? (() => shared().then((opened) => ({ ...opened, end: async () => undefined }))),
+      { channel: schema, timeoutMs },
+      this.#health,
+      {
+        notification: (payload) => this.#followers.notified(payload),
+        listening: () => this.#followers.check(),
+      },
+    )
+    this.#notifier = new Notifier((payload) => this.#notify(payload))
+    this.#lookups = new HeadLookups((names) => this.#heads(names))
+    this.#followers = new Followers(this.#followHost(), {
+      // A channel that is followed is kept by being looked at.
+      pollMs: Math.min(resolved.pollIntervalMs, Math.max(10, maxAgeMs / 2)),
+    })
+    const send = (channel: string, entries: readonly NewEntry[], since: number) =>
+      this.#append(channel, entries, since)
+    this.#batches = new Batches(send, resolved.maxPending)
+    this.#purger = new Purger(
+      () => this.#purge(),
+      resolved.purgeIntervalMs,
+      maxAgeMs,
+      () => this.#followers.size > 0,
+    )
+  }
+
+  ready(): Promise<void> {
+    if (this.#ready === undefined) {
+      this.#ready = this.#link.ready().then(() => this.#probe())
+      // The next call tries again.
+      this.#ready.catch(() => {
+        this.#ready = undefined
+      })
+    }
+    return this.#ready
+  }
+
+  health(): LogHealth {
+    return this.#health.current
+  }
+
+  async append(channel: string, entries: readonly NewEntry[]): Promise<readonly Appended[]> {
+    this.#use()
+    return this.#batches.append(channel, entries)
+  }
+
+  async read(channel: string, from: ReadFrom, limit: PageLimit): Promise<Page> {
+    this.#use()
+    const earliest = () => this.#look(channel, null, limit)
+    if (typeof from === 'object' || from === 'earliest') {
+      const start = from === 'earliest' ? null : -from.last
+      const { entries, head } = await this.#look(channel, start, limit)
+      return { entries, gap: undefined, head }
+    }
+    if (!isEntryId(from)) return { ...pageOf(await earliest()), gap: 'unknown' }
+    const look = await this.#look(channel, seqOf(from), limit)
+    if (from === look.head) return { entries: [], gap: undefined, head: look.head }
+    const { anchor, entries, head } = look
+    if (anchor === from || (anchor === undefined && entries[0]?.prevId === from)) {
+      return { entries, gap: undefined, head }
+    }
+    const trimmedTo = anchor === undefined ? (entries[0]?.prevId ?? head) : '0-0'
+    const gap = seqOf(from) < seqOf(trimmedTo) ? 'trimmed' : 'unknown'
+    // It begins at the place that was asked for, which may be behind the earliest one.
+    const isEarliest = anchor === undefined && entries.length > 0
+    return { ...pageOf(isEarliest ? look : await earliest()), gap }
+  }
+
+  async heads(channels: readonly string[]): Promise<readonly EntryId[]> {
+    this.#use()
+    return this.#lookups.heads(channels.map(encodeChannelName))
+  }
+
+  async follow(channel: string, listener: LogListener): Promise<() => void> {
+    this.#use()
+    return this.#followers.follow(encodeChannelName(channel), listener)
+  }
+
+  async closeChannel(channel: string): Promise<void> {
+    this.#use()
+    const name = encodeChannelName(channel)
+    await this.#link.run({
+      what: `The closing of ${quote(channel)}`,
+      writes: true,
+      text: `SELECT ${this.#schema}.close($1, $2, $3, $4)`,
+      values: (_attempt, leftMs) => [name, randomNonce(), lockMs(leftMs), this.#age],
+    })
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
+    this.#followers.close()
+    this.#purger.close()
+    this.#health.close()
+    this.#link.close(closedError())
+    await within(this.#notifier.close(), farewellMs)
+    // Where nothing answers, pools may wait for longer.
+    await within(Promise.all([this.#listener.close(), this.#statements.close()]), farewellMs)
+  }
+
+  async #append(
+    channel: string,
+    entries: readonly NewEntry[],
+    since: number,
+  ): Promise<readonly Appended[]> {
+    const name = encodeChannelName(channel)
+    const { unique, indexes } = withoutRepetitions(entries)
+    const { at, flags, payload } = packEntries(unique)
+    const batch = ++this.#batch
+    const nonces: number[][] = []
+    const [row] = await this.#link.run({
+      what: `The append to ${quote(channel)}`,
+      writes: true,
+      since,
+      text: `SELECT * FROM ${this.#schema}.append($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13)`,
+      values: (attempt, leftMs) => {
+        // Of its own for each try: where a standby has taken the place of a server that had the earlier one,
+        // the same id would stand behind other entries, and whoever had it would miss them without a gap.
+        nonces[attempt - 1] = unique.map(randomNonce)
+        const place = [name, randomNonce(), this.#producer, batch, attempt, lockMs(leftMs)]
+        const limits = [this.#maxEvents, this.#maxBytes, this.#age]
+        return [...place, nonces[attempt - 1], at, flags, payload, ...limits]
+      },
+    })
+    if (row?.status === 'closed') {
+      throw new EventStreamError(
+        'ERR_CHANNEL_CLOSED',
+        `The channel ${quote(channel)} is closed and takes no more events.`,
+      )
+    }
+    const appended = parseAppended(row as Row, nonces)
+    this.#tell(name, unique, appended)
+    if (unique.length === entries.length) return appended
+    return indexes.map((index, i) => {
+      const result = appended[index] as Appended
+      return indexes.indexOf(index) === i ? result : { ...result, duplicate: true }
+    })
+  }
+
+  #tell(name: string, entries: readonly NewEntry[], appended: readonly Appended[]): void {
+    const added: StoredEvent[] = []
+    for (const [i, { id, prevId, duplicate }] of appended.entries()) {
+      const { event, data } = entries[i] as NewEntry
+      if (!duplicate) added.push({ id, prevId, event, data })
+    }
+    const last = added.at(-1)
+    if (last === undefined) return
+    this.#followers.appended(name, added)
+    this.#notifier.moved(name, String(seqOf(last.id)))
+  }
+
+  async #notify(payload: string): Promise<unknown> {
+    const values = [this.#schema, payload]
+    if (this.#listener.isUp) return this.#listener.run(notifyText, values)
+    return this.#statements.run(notifyText, values, performance.now() + this.#timeoutMs)
+  }
+
+  #followHost() {
+    const log = this
+    return {
+      get hears() {
+        return log.#listener.hears
+      },
+      listening: () => this.#listening(),
+      missed: () => this.#listener.check(),
+      heads: (names: readonly string[]) => this.#lookups.heads(names),
+      looks: (names: readonly string[], after: readonly EntryId[]) =>
+        this.#looks(`The look at ${names.length} channels`, names, after.map(seqOf), livePage),
+    }
+  }
+
+  async #listening(): Promise<void> {
+    const cause = await this.#listener.start(this.#timeoutMs)
+    if (this.#closing !== undefined) throw closedError()
+    if (cause === undefined) return
+    throw new EventStreamError(
+      'ERR_LOG_UNAVAILABLE',
+      `The event log cannot listen for notifications: ${messageOf(cause)}. Check that its pool has a ` +
+        'connection for that, which is kept.',
+      { cause },
+    )
+  }
+
+  async #look(channel: string, from: number | null, limit: PageLimit): Promise<Look> {
+    const what = `The read of ${quote(channel)}`
+    const [look] = await this.#looks(what, [encodeChannelName(channel)], [from], limit)
+    return look as Look
+  }
+
+  async #looks(
+    what: string,
+    names: readonly string[],
+    from: readonly (number | null)[],
+    { maxEvents, maxLength }: PageLimit,
+  ): Promise<(Look | undefined)[]> {
+    const text = `SELECT * FROM ${this.#schema}.pages($1, $2, $3, $4, $5, $6)`
+    const values = () => [names, names.map(randomNonce), from, maxEvents, maxLength, this.#age]
+    const rows = await this.#runWhole({ what, writes: false, text, values }, names.length)
+    // One more comes than is asked for, as it may be the one to begin behind.
+    return parseLooks(rows, names.length).map((look) =>
+      look === undefined ? look : { ...look, entries: look.entries.slice(0, maxEvents) },
+    )
+  }
+
+  async #heads(names: readonly string[]): Promise<ReadonlyMap<string, EntryId>> {
+    const task = {
+      what: `The look at ${names.length} channels`,
+      writes: false,
+      text: `SELECT * FROM ${this.#schema}.heads($1, $2, $3)`,
+      values: () => [names, names.map(randomNonce), this.#age],
+    }
+    const rows = await this.#runWhole(task, names.length)
+    return new Map(rows.map(({ i, head }) => [names[Number(i) - 1] as string, head as EntryId]))
+  }
+
+  /** A channel may be purged after it was seen to be there, and before it was looked at: then again. */
+  async #runWhole(task: Task, count: number): Promise<readonly Row[]> {
+    for (;;) {
+      const rows = await this.#link.run(task)
+      if (new Set(rows.map(({ i }) => i)).size === count) return rows
+    }
+  }
+
+  async #purge(): Promise<number> {
+    const text = purgeText(this.#schema)
+    const values = () => []
+    const [row] = await this.#link.run({ what: 'The purge', writes: true, text, values })
+    return Number(row?.channels)
+  }
+
+  /** Whether all that is needed is allowed here, and notifications come. */
+  async #probe(): Promise<void> {
+    const channel = `headwater.ready.${this.#producer}`
+    await this.append(channel, [{ data: 'ready' }])
+    await this.read(channel, 'earliest', { maxEvents: 1, maxLength: 1 })
+    await this.#listening()
+    const text = `SELECT ${this.#schema}.forget($1)`
+    const values = () => [encodeChannelName(channel)]
+    await this.#link.run({ what: 'The check of Postgres', writes: false, text, values })
+    if (this.#listener.hears) return
+    throw new EventStreamError(
+      'ERR_LOG_REFUSED',
+      'Notifications do not come over this pool, perhaps because of a pooler that gives a connection to others ' +
+        'after each transaction. Give listenPool a pool that goes to Postgres directly.',
+    )
+  }
+
+  #use(): void {
+    if (this.#closing !== undefined) throw closedError()
+    this.#purger.used()
+  }
+}
+
+function pageOf({ entries, head }: Look): Pick<Page, 'entries' | 'head'> {
+  return { entries, head }
+}
+
+/** Whoever locks a channel for longer than an append waits must not find a queue of them afterwards. */
+function lockMs(leftMs: number): number {
+  return Math.max(1, Math.ceil(leftMs))
+}
+
+function closedError(): EventStreamError {
+  return new EventStreamError(
+    'ERR_LOG_CLOSED',
+    'The event log is closed; publish and read before close().',
+  )
+}
