@@ -4,8 +4,8 @@ import { checkEventName } from './wire.js'
 /** An event as an application publishes it. */
 export interface NewEvent {
   /**
-   * Name that `EventSource` listeners are registered for. Not `stream-open`, `stream-reset` or
-   * `stream-error`, which tell clients about the stream itself. `error` and `open` also run the
+   * Name that `EventSource` listeners are registered for. Not `stream-open`, `stream-reset`,
+   * `stream-error` or `stream-end`, which tell clients about the stream itself. `error` and `open` also run the
    * browser's own handlers of these names.
    * @defaultValue 'message'
    */
@@ -37,6 +37,7 @@ export const controlEvents = {
   open: 'stream-open',
   reset: 'stream-reset',
   error: 'stream-error',
+  end: 'stream-end',
   keepAlive: 'keep-alive',
 } as const
 
@@ -44,6 +45,7 @@ const reserved: ReadonlySet<string> = new Set([
   controlEvents.open,
   controlEvents.reset,
   controlEvents.error,
+  controlEvents.end,
 ])
 
 /**

@@ -8,6 +8,16 @@ import type {
   ReadFrom,
   StoredEvent,
 } from './event-log.js'
+import type { StreamLimits } from './stream-log.js'
+
+/** What makes a channel a stream. Times are on the monotonic clock, but for `startedAt`. */
+export interface MemoryStream {
+  readonly token: string
+  readonly origin: EntryId
+  readonly startedAt: number
+  leaseUntil: number
+  limits: StreamLimits
+}
 
 interface Kept {
   readonly stored: StoredEvent
@@ -16,23 +26,33 @@ interface Kept {
   readonly idempotencyKey: string | undefined
 }
 
+/** Payload of all channels together, in UTF-16 units. */
+export interface Total {
+  bytes: number
+}
+
 /** One channel of the in-memory log: a queue that is read by arithmetic on `seq`. */
 export class MemoryChannel {
   readonly listeners = new Set<Pick<LogListener, 'append'>>()
   /** Payload kept, in UTF-16 units. */
   bytes = 0
   closed = false
+  stream: MemoryStream | undefined
   /** When it was last read, followed or appended to, on the monotonic clock. */
   usedAt = 0
   head: EntryId
+  /** A stream's timer for the end of its lease. */
+  lease: NodeJS.Timeout | undefined
+  readonly #total: Total
   #kept: Kept[] = []
   /** Index in `#kept` of the first entry that is not trimmed. */
   #start = 0
   readonly #idOfKey = new Map<string, Appended>()
 
   /** @param origin - The id before the first entry. */
-  constructor(origin: EntryId) {
+  constructor(origin: EntryId, total: Total) {
     this.head = origin
+    this.#total = total
   }
 
   append(
@@ -51,16 +71,41 @@ export class MemoryChannel {
       }
       seq += 1
       const stored = { id: formatEntryId(seq, nonce()), prevId: this.head, event, data }
-      const length = data.length + (event?.length ?? 0)
-      this.#kept.push({ stored, length, at, idempotencyKey })
-      this.bytes += length
-      this.head = stored.id
+      this.add(stored, at, idempotencyKey)
       const result = { id: stored.id, prevId: stored.prevId, duplicate: false }
       if (idempotencyKey !== undefined) this.#idOfKey.set(idempotencyKey, result)
       appended.push(result)
       added.push(stored)
     }
     return { appended, added }
+  }
+
+  /** Adds an entry that has its id, behind the last one. */
+  add(stored: StoredEvent, at: number, idempotencyKey?: string): void {
+    const length = stored.data.length + (stored.event?.length ?? 0)
+    this.#kept.push({ stored, length, at, idempotencyKey })
+    this.#grow(length)
+    this.head = stored.id
+  }
+
+  /** Forgets all entries, and goes on behind another one. */
+  restart(head: EntryId): void {
+    this.#kept = []
+    this.#start = 0
+    this.#idOfKey.clear()
+    this.#grow(-this.bytes)
+    this.head = head
+  }
+
+  /** What is left of it counts no more. */
+  forget(): void {
+    this.#grow(-this.bytes)
+    clearTimeout(this.lease)
+  }
+
+  /** The last entry that is kept. */
+  get last(): StoredEvent | undefined {
+    return this.#kept.at(-1)?.stored
   }
 
   read(from: ReadFrom, { maxEvents, maxLength }: PageLimit): Page {
@@ -83,7 +128,7 @@ export class MemoryChannel {
       if (first === undefined) break
       const count = this.#kept.length - this.#start
       if (count <= maxEvents && this.bytes <= maxBytes && first.at > oldest) break
-      this.bytes -= first.length
+      this.#grow(-first.length)
       if (first.idempotencyKey !== undefined) this.#idOfKey.delete(first.idempotencyKey)
       // Freed at once: the queue itself is moved up only now and then.
       this.#kept[this.#start++] = undefined as unknown as Kept
@@ -92,6 +137,11 @@ export class MemoryChannel {
       this.#kept = this.#kept.slice(this.#start)
       this.#start = 0
     }
+  }
+
+  #grow(length: number): void {
+    this.bytes += length
+    this.#total.bytes += length
   }
 
   #find(from: ReadFrom): { readonly index: number; readonly gap: Page['gap'] } {

@@ -1,9 +1,9 @@
 import { type EntryId, formatEntryId, seqOf } from '../core/entry-id.js'
 import { EventStreamError, quote } from '../core/errors.js'
+import type { EncodedEvent } from '../core/event.js'
 import { checkNames, checkWhole } from '../core/options.js'
 import type {
   Appended,
-  EventLog,
   LogListener,
   NewEntry,
   Page,
@@ -11,8 +11,18 @@ import type {
   ReadFrom,
   StoredEvent,
 } from './event-log.js'
-import { MemoryChannel } from './memory-channel.js'
+import { MemoryChannel, type Total } from './memory-channel.js'
+import { checkUnproduced, MemoryStreams } from './memory-streams.js'
 import { randomNonce } from './nonce.js'
+import type {
+  Claim,
+  Claimed,
+  Lease,
+  Produced,
+  Production,
+  StreamInfo,
+  StreamLog,
+} from './stream-log.js'
 
 /** Limits of an in-memory log. Whatever passes one of them is dropped, oldest first. */
 export interface MemoryEventLogOptions {
@@ -51,18 +61,19 @@ export interface MemoryEventLogOptions {
  *
  * @throws EventStreamError `ERR_OPTION` when a limit is not a whole number above 0.
  */
-export function memoryEventLog(options: MemoryEventLogOptions = {}): EventLog {
+export function memoryEventLog(options: MemoryEventLogOptions = {}): StreamLog {
   return new MemoryEventLog(options)
 }
 
-class MemoryEventLog implements EventLog {
+class MemoryEventLog implements StreamLog {
   readonly #channels = new Map<string, MemoryChannel>()
   readonly #maxEvents: number
   readonly #maxBytes: number
   readonly #maxAgeMs: number
   readonly #maxChannels: number
   readonly #maxTotalBytes: number
-  #totalBytes = 0
+  readonly #total: Total = { bytes: 0 }
+  readonly #streams = new MemoryStreams((channel, entries) => this.#added(channel, entries))
   #closed = false
   #sweeper: NodeJS.Timeout | undefined
 
@@ -86,27 +97,21 @@ class MemoryEventLog implements EventLog {
 
   async append(name: string, entries: readonly NewEntry[]): Promise<readonly Appended[]> {
     const channel = this.#use(name)
+    checkUnproduced(name, channel.stream !== undefined && !channel.closed)
     if (channel.closed) {
       throw new EventStreamError(
         'ERR_CHANNEL_CLOSED',
         `The channel ${quote(name)} is closed and takes no more events.`,
       )
     }
-    const now = performance.now()
-    const before = channel.bytes
-    const { appended, added } = channel.append(entries, randomNonce, now)
-    if (added.length > 0) {
-      channel.trim(this.#maxEvents, this.#maxBytes, now - this.#maxAgeMs)
-      this.#totalBytes += channel.bytes - before
-      if (this.#totalBytes > this.#maxTotalBytes) this.#shrink()
-      for (const listener of [...channel.listeners]) listener.append(added)
-    }
+    const { appended, added } = channel.append(entries, randomNonce, performance.now())
+    if (added.length > 0) this.#added(channel, added)
     return appended
   }
 
   async read(name: string, from: ReadFrom, limit: PageLimit): Promise<Page> {
     const channel = this.#use(name)
-    this.#trimByAge(channel)
+    this.#trim(channel, performance.now())
     return channel.read(from, limit)
   }
 
@@ -126,33 +131,76 @@ class MemoryEventLog implements EventLog {
   }
 
   async closeChannel(name: string): Promise<void> {
-    this.#use(name).closed = true
+    const channel = this.#use(name)
+    checkUnproduced(name, channel.stream !== undefined && !channel.closed)
+    channel.closed = true
+  }
+
+  async claim(name: string, claim: Claim): Promise<Claimed> {
+    return this.#streams.claim(this.#use(name), claim)
+  }
+
+  async produce(name: string, production: Production): Promise<Produced> {
+    return this.#streams.produce(this.#use(name), production)
+  }
+
+  async renew(leases: readonly Lease[]): Promise<readonly boolean[]> {
+    this.#checkOpen()
+    return leases.map(({ channel, token, leaseMs }) =>
+      this.#streams.renew(this.#find(channel), token, leaseMs),
+    )
+  }
+
+  async endStream(name: string, ending: EncodedEvent): Promise<StreamInfo | undefined> {
+    this.#checkOpen()
+    return this.#streams.end(this.#find(name), ending)
+  }
+
+  async inspect(name: string): Promise<StreamInfo | 'channel' | undefined> {
+    this.#checkOpen()
+    return this.#streams.inspect(this.#find(name))
   }
 
   async close(): Promise<void> {
     this.#closed = true
     clearInterval(this.#sweeper)
-    for (const channel of this.#channels.values()) channel.listeners.clear()
-    this.#channels.clear()
-    this.#totalBytes = 0
+    for (const [name, channel] of this.#channels) {
+      channel.listeners.clear()
+      this.#forget(name, channel)
+    }
+  }
+
+  #checkOpen(): void {
+    if (!this.#closed) return
+    throw new EventStreamError(
+      'ERR_LOG_CLOSED',
+      'The event log is closed; publish and read before close().',
+    )
+  }
+
+  #find(name: string): MemoryChannel | undefined {
+    const channel = this.#channels.get(name)
+    if (channel === undefined || !this.#isPast(channel, performance.now())) return channel
+    this.#forget(name, channel)
+    return undefined
+  }
+
+  #isPast({ listeners, stream, usedAt }: MemoryChannel, now: number): boolean {
+    return listeners.size === 0 && usedAt <= now - (stream?.limits.maxAgeMs ?? this.#maxAgeMs)
   }
 
   /** The channel, made if need be, and now the last to be forgotten. */
   #use(name: string): MemoryChannel {
-    if (this.#closed) {
-      throw new EventStreamError(
-        'ERR_LOG_CLOSED',
-        'The event log is closed; publish and read before close().',
-      )
-    }
-    let channel = this.#channels.get(name)
+    this.#checkOpen()
+    let channel = this.#find(name)
     if (channel === undefined) {
-      channel = new MemoryChannel(formatEntryId(0, randomNonce()))
+      channel = new MemoryChannel(formatEntryId(0, randomNonce()), this.#total)
       this.#sweeper ??= setInterval(() => this.#sweep(), sweepMs(this.#maxAgeMs)).unref()
       if (this.#channels.size >= this.#maxChannels) this.#forgetSome()
       this.#channels.set(name, channel)
     }
     channel.usedAt = performance.now()
+    this.#streams.expire(channel)
     return channel
   }
 
@@ -174,33 +222,39 @@ class MemoryEventLog implements EventLog {
   }
 
   #forget(name: string, channel: MemoryChannel): void {
-    this.#totalBytes -= channel.bytes
+    channel.forget()
     this.#channels.delete(name)
   }
 
-  #trimByAge(channel: MemoryChannel): void {
-    const before = channel.bytes
-    channel.trim(this.#maxEvents, this.#maxBytes, performance.now() - this.#maxAgeMs)
-    this.#totalBytes += channel.bytes - before
+  #added(channel: MemoryChannel, entries: readonly StoredEvent[]): void {
+    this.#trim(channel, performance.now())
+    if (this.#total.bytes > this.#maxTotalBytes) this.#shrink()
+    for (const listener of [...channel.listeners]) listener.append(entries)
+  }
+
+  #trim(channel: MemoryChannel, now: number): void {
+    const limits = channel.stream?.limits
+    // A stream is kept as a whole: its entries have no age of their own.
+    if (limits !== undefined) channel.trim(limits.maxEvents, limits.maxBytes, 0)
+    else channel.trim(this.#maxEvents, this.#maxBytes, now - this.#maxAgeMs)
   }
 
   /** Drops a tenth of all that is kept. */
   #shrink(): void {
     const goal = Math.floor(this.#maxTotalBytes * 0.9)
     for (const [, channel] of inOrderOfUse([...this.#channels])) {
-      const excess = this.#totalBytes - goal
+      const excess = this.#total.bytes - goal
       if (excess <= 0) return
-      const before = channel.bytes
-      channel.trim(this.#maxEvents, Math.max(0, channel.bytes - excess), 0)
-      this.#totalBytes += channel.bytes - before
+      channel.trim(Number.POSITIVE_INFINITY, Math.max(0, channel.bytes - excess), 0)
     }
   }
 
   #sweep(): void {
-    const deadline = performance.now() - this.#maxAgeMs
+    const now = performance.now()
     for (const [name, channel] of this.#channels) {
-      this.#trimByAge(channel)
-      if (channel.listeners.size === 0 && channel.usedAt <= deadline) this.#forget(name, channel)
+      this.#streams.expire(channel)
+      this.#trim(channel, now)
+      if (this.#isPast(channel, now)) this.#forget(name, channel)
     }
     if (this.#channels.size > 0) return
     clearInterval(this.#sweeper)

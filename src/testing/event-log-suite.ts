@@ -1,6 +1,7 @@
 import { deepEqual, equal, match, notEqual, ok, rejects } from 'node:assert/strict'
 import { isEntryId, seqOf } from '../core/entry-id.js'
-import type { EventLog, LogListener, NewEntry, Page, StoredEvent } from '../log/event-log.js'
+import type { EventLog, NewEntry } from '../log/event-log.js'
+import { all, collector, entry, numbers, type Test, until } from './suite.js'
 
 /** Limits that a test asks of a log. */
 export interface LogLimits {
@@ -11,11 +12,6 @@ export interface LogLimits {
 
 /** Makes a log of its own for one test. The suite closes it. */
 export type CreateLog = (limits: LogLimits) => Promise<EventLog>
-
-/** `test` of Jest, Vitest or `node:test`. */
-export type Test = (name: string, body: () => Promise<void>) => unknown
-
-const all = { maxEvents: 1000, maxLength: 1_000_000 }
 
 /** A channel of its own per test, so that a shared store does no harm. */
 let channels = 0
@@ -334,32 +330,4 @@ function closing(withLog: WithLog): void {
     await rejects(log.follow(a, collector()), closed)
     await rejects(log.closeChannel(a), closed)
   })
-}
-
-function entry(n: number): NewEntry {
-  return { event: 'n', data: JSON.stringify({ n }) }
-}
-
-function numbers({ entries }: Pick<Page, 'entries'>): readonly number[] {
-  return entries.map(({ data }) => (JSON.parse(data) as { n: number }).n)
-}
-
-function collector(): LogListener & { readonly seen: StoredEvent[] } {
-  const seen: StoredEvent[] = []
-  return {
-    seen,
-    append: (entries) => {
-      seen.push(...entries)
-    },
-    suspect: () => undefined,
-  }
-}
-
-/** Waits for what the log does in its own time. */
-async function until(condition: () => Promise<boolean>): Promise<void> {
-  const deadline = performance.now() + 10_000
-  while (!(await condition())) {
-    ok(performance.now() < deadline, 'still waiting after 10 s')
-    await new Promise((resolve) => setTimeout(resolve, 5))
-  }
 }

@@ -1,0 +1,48 @@
+import { type EntryId, formatEntryId, seqOf } from './entry-id.js'
+import { controlEvents, type EncodedEvent } from './event.js'
+
+/**
+ * How a stream with one producer ended: `completed`, all was said; `failed`, its source threw;
+ * `aborted`, somebody stopped it; `orphaned`, its producer is gone.
+ */
+export type StreamEnd = 'completed' | 'failed' | 'aborted' | 'orphaned'
+
+/** What the last event of a stream says. */
+export interface StreamEnding {
+  readonly state: StreamEnd
+  /** Why, where the application has said so. */
+  readonly reason?: string | undefined
+}
+
+const states: readonly unknown[] = ['completed', 'failed', 'aborted', 'orphaned']
+
+/** The id of a stream's last event: the one that no other entry has, so that a position tells that it is the end. */
+export function endId(head: EntryId): EntryId {
+  return formatEntryId(seqOf(head) + 1, endNonce)
+}
+
+/** The nonce of last events; logs draw other ones for all others. */
+const endNonce = 0
+
+/** Whether a position is behind the last event of a stream that has ended. */
+export function isEndId(id: EntryId): boolean {
+  return id.endsWith(`-${endNonce}`) && !id.startsWith('0-')
+}
+
+/** The last event of a stream: `event: stream-end`, `data: {"state":"completed"}`. */
+export function encodeEnding({ state, reason }: StreamEnding): EncodedEvent {
+  return { event: controlEvents.end, data: JSON.stringify({ state, reason }) }
+}
+
+/** @returns undefined for an event that is not the end of a stream. */
+export function parseEnding({ event, data }: EncodedEvent): StreamEnding | undefined {
+  if (event !== controlEvents.end) return undefined
+  try {
+    const { state, reason } = Object(JSON.parse(data)) as { state: unknown; reason: unknown }
+    if (!states.includes(state)) return undefined
+    const ending = { state: state as StreamEnd }
+    return typeof reason === 'string' ? { ...ending, reason } : ending
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,134 @@
+import { seqOf } from '../core/entry-id.js'
+import { EventStreamError, quote } from '../core/errors.js'
+import type { EncodedEvent } from '../core/event.js'
+import { encodeEnding, endId, isEndId } from '../core/stream-end.js'
+import type { StoredEvent } from './event-log.js'
+import type { MemoryChannel, MemoryStream } from './memory-channel.js'
+import type { Claim, Claimed, Produced, Production, StreamInfo } from './stream-log.js'
+
+/** Gets what was added to a channel. */
+type Added = (channel: MemoryChannel, entries: readonly StoredEvent[]) => void
+
+/** The rules of streams, on channels in memory. */
+export class MemoryStreams {
+  readonly #added: Added
+
+  constructor(added: Added) {
+    this.#added = added
+  }
+
+  claim(channel: MemoryChannel, { token, leaseMs, limits, from }: Claim): Claimed {
+    const now = performance.now()
+    this.expire(channel)
+    const { stream } = channel
+    if (stream === undefined && seqOf(channel.head) > 0) return { outcome: 'channel' }
+    if (stream === undefined || (stream.token === token && from !== undefined && !channel.closed)) {
+      channel.stream = {
+        token,
+        origin: from?.origin ?? channel.head,
+        startedAt: stream?.startedAt ?? Date.now(),
+        leaseUntil: now + leaseMs,
+        limits,
+      }
+      if (from !== undefined && from.head !== channel.head) channel.restart(from.head)
+      this.#watch(channel, channel.stream)
+    }
+    const info = infoOf(channel) as StreamInfo
+    if (info.end !== undefined) return { outcome: 'ended', info }
+    return { outcome: channel.stream?.token === token ? 'owned' : 'taken', info }
+  }
+
+  produce(channel: MemoryChannel, { token, leaseMs, limits, entries }: Production): Produced {
+    this.expire(channel)
+    const { stream } = channel
+    if (stream === undefined) return 'missing'
+    if (stream.token !== token) return 'taken'
+    const last = entries.at(-1) as StoredEvent
+    if (channel.closed) return isSame(channel.last, last) ? 'appended' : 'ended'
+    if (channel.head === last.id) return 'appended'
+    if (channel.head !== entries[0]?.prevId) return 'diverged'
+    const now = performance.now()
+    this.#renew(channel, stream, leaseMs)
+    stream.limits = limits
+    for (const entry of entries) channel.add(entry, now)
+    channel.closed = isEndId(last.id)
+    if (channel.closed) clearTimeout(channel.lease)
+    this.#added(channel, entries)
+    return 'appended'
+  }
+
+  renew(channel: MemoryChannel | undefined, token: string, leaseMs: number): boolean {
+    if (channel === undefined) return false
+    this.expire(channel)
+    if (channel.stream?.token !== token || channel.closed) return false
+    channel.usedAt = performance.now()
+    this.#renew(channel, channel.stream, leaseMs)
+    return true
+  }
+
+  end(channel: MemoryChannel | undefined, ending: EncodedEvent): StreamInfo | undefined {
+    if (channel?.stream === undefined) return undefined
+    this.expire(channel)
+    if (!channel.closed) this.#end(channel, ending)
+    return infoOf(channel)
+  }
+
+  inspect(channel: MemoryChannel | undefined): StreamInfo | 'channel' | undefined {
+    if (channel === undefined) return undefined
+    this.expire(channel)
+    return infoOf(channel) ?? (seqOf(channel.head) > 0 ? 'channel' : undefined)
+  }
+
+  /** Ends a stream whose lease has run out. */
+  expire(channel: MemoryChannel): void {
+    const { stream, closed } = channel
+    if (stream === undefined || closed || stream.leaseUntil > performance.now()) return
+    this.#end(channel, encodeEnding({ state: 'orphaned' }))
+  }
+
+  #renew(channel: MemoryChannel, stream: MemoryStream, leaseMs: number): void {
+    const until = performance.now() + leaseMs
+    const isSooner = until < stream.leaseUntil
+    stream.leaseUntil = until
+    // A lease that was made longer is seen to be so when its timer comes.
+    if (isSooner) this.#watch(channel, stream)
+  }
+
+  /** Nobody may look, and whoever follows is to be told all the same. */
+  #watch(channel: MemoryChannel, stream: MemoryStream): void {
+    clearTimeout(channel.lease)
+    const expire = () => {
+      this.expire(channel)
+      if (!channel.closed) this.#watch(channel, stream)
+    }
+    channel.lease = setTimeout(expire, stream.leaseUntil - performance.now() + 1).unref()
+  }
+
+  #end(channel: MemoryChannel, { event, data }: EncodedEvent): void {
+    const entry = { id: endId(channel.head), prevId: channel.head, event, data }
+    channel.add(entry, performance.now())
+    channel.closed = true
+    clearTimeout(channel.lease)
+    this.#added(channel, [entry])
+  }
+}
+
+/** @throws EventStreamError `ERR_STREAM_PRODUCED` when a channel is a stream that has not ended. */
+export function checkUnproduced(name: string, isProduced: boolean): void {
+  if (!isProduced) return
+  throw new EventStreamError(
+    'ERR_STREAM_PRODUCED',
+    `The channel ${quote(name)} is a stream: only its producer appends to it, and endStream ends it.`,
+  )
+}
+
+/** All ends behind one entry have the same id. */
+function isSame(end: StoredEvent | undefined, given: StoredEvent): boolean {
+  return end?.id === given.id && end.data === given.data
+}
+
+function infoOf({ stream, head, closed, last }: MemoryChannel): StreamInfo | undefined {
+  if (stream === undefined) return undefined
+  const { origin, startedAt } = stream
+  return { origin, head, startedAt, end: closed ? last : undefined }
+}
