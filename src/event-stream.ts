@@ -3,10 +3,12 @@ import { checkChannel } from './core/channels.js'
 import { EventStreamError } from './core/errors.js'
 import { controlEvents, type NewEvent } from './core/event.js'
 import { checkWhole } from './core/options.js'
+import { isEndId } from './core/stream-end.js'
 import { encodeBlock, encodeComment } from './core/wire.js'
+import { EventStreams } from './event-streams.js'
 import { Grip } from './grip.js'
 import { Hub } from './hub/hub.js'
-import { isRemoteLog, type LogHealth } from './log/event-log.js'
+import { isRemoteLog, type LogHealth, type StoredEvent } from './log/event-log.js'
 import { Admission } from './middleware/admission.js'
 import { type ChannelSource, channelResolver, checkChannels } from './middleware/channel-source.js'
 import {
@@ -66,6 +68,8 @@ export interface EventStream {
  */
 // biome-ignore lint/suspicious/noUnsafeDeclarationMerging: how TypeScript is told of the call.
 export class EventStream extends Callable {
+  /** Streams that outlive their readers: LLM answers, exports, the output of jobs. */
+  readonly streams: EventStreams
   readonly #options: ResolvedOptions
   readonly #hub: Hub
   readonly #grip: Grip | undefined
@@ -87,7 +91,15 @@ export class EventStream extends Callable {
         ? encodeComment('')
         : encodeBlock({ event: controlEvents.keepAlive, data: '' })
     const isShared = isRemoteLog(log)
-    this.#hub = new Hub({ ...this.#options, isShared, keepAliveText, onError })
+    this.streams = new EventStreams({
+      log,
+      options: this.#options.streams,
+      relay: (channel, entries) => this.#relay(channel, entries),
+      newHost: () => ({ ...this.#newHost(), grip: undefined }),
+      onError,
+    })
+    const { log: nearestLog } = this.streams
+    this.#hub = new Hub({ ...this.#options, log: nearestLog, isShared, keepAliveText, onError })
     if (grip !== undefined) {
       this.#grip = new Grip(grip, this.#options, {
         keepAliveText,
@@ -251,6 +263,13 @@ export class EventStream extends Callable {
     }
   }
 
+  /** What a stream's log has: proxies are told, and of its end too, as they hold its readers. */
+  async #relay(channel: string, entries: readonly StoredEvent[]): Promise<void> {
+    if (this.#grip === undefined) return
+    await this.#grip.relay.relay(channel, entries)
+    if (isEndId(entries.at(-1)?.id ?? '')) await this.#grip.kick(channel)
+  }
+
   /** What a log out of reach makes fail is many things, and it tells of itself once. */
   #onError(error: unknown): void {
     const { log, onError } = this.#options
@@ -265,7 +284,10 @@ export class EventStream extends Callable {
   }
 
   async #close(graceMs: number): Promise<void> {
-    await Promise.all([this.#hub.close(graceMs), this.#grip?.close(graceMs)])
+    await Promise.all([
+      this.#hub.close(graceMs),
+      this.streams.close(graceMs).then(() => this.#grip?.close(graceMs)),
+    ])
     if (this.#options.ownsLog) await this.#options.log.close()
   }
 }

@@ -7,6 +7,11 @@ import type { RedisClient } from './log/redis/connect.js'
 import { redisEventLog } from './log/redis/redis-event-log.js'
 import type { ConnectionKey } from './middleware/admission.js'
 import type { GripSpec } from './publishers/grip/config.js'
+import {
+  type ResolvedStreamsOptions,
+  resolveStreamsOptions,
+  type StreamsOptions,
+} from './resumable/options.js'
 
 /** Options of an {@link EventStream}. */
 export interface EventStreamOptions {
@@ -76,6 +81,8 @@ export interface EventStreamOptions {
    * @defaultValue process.emitWarning
    */
   readonly onError?: ((error: unknown) => void) | undefined
+  /** Streams that outlive their readers: {@link EventStream.streams}. */
+  readonly streams?: StreamsOptions | undefined
   /**
    * GRIP proxies, such as Pushpin or Fanout, which hold the connections of clients that come through
    * them: `http://127.0.0.1:5561/?iss=pushpin&key=changeme`. Other clients are served directly.
@@ -121,10 +128,11 @@ export interface EventStreamOptions {
 export type ResolvedOptions = {
   readonly [name in Exclude<
     keyof EventStreamOptions,
-    'connectionKey' | 'redis' | `grip${string}`
+    'connectionKey' | 'redis' | 'streams' | `grip${string}`
   >]-?: NonNullable<EventStreamOptions[name]>
 } & Pick<EventStreamOptions, 'connectionKey'> & {
     readonly ownsLog: boolean
+    readonly streams: ResolvedStreamsOptions
     readonly grip: GripSettings | undefined
   }
 
@@ -160,6 +168,7 @@ export function resolveOptions(options: EventStreamOptions | null | undefined): 
   checkNames('EventStream', given, [
     'log',
     'redis',
+    'streams',
     ...Object.keys({ ...numbers, ...choices, ...functions }),
     ...gripOptionNames,
   ])
@@ -175,6 +184,7 @@ export function resolveOptions(options: EventStreamOptions | null | undefined): 
     ...functions,
     log: log ?? (redis === undefined ? memoryEventLog() : redisEventLog({ redis })),
     ownsLog: log === undefined,
+    streams: resolveStreamsOptions(given.streams),
     grip: resolveGripOptions(given),
   }
 }

@@ -38,6 +38,8 @@ export const controlEvents = {
   reset: 'stream-reset',
   error: 'stream-error',
   end: 'stream-end',
+  /** Of streams, whose sources give bytes as well. */
+  bytes: 'stream-bytes',
   keepAlive: 'keep-alive',
 } as const
 
@@ -46,6 +48,7 @@ const reserved: ReadonlySet<string> = new Set([
   controlEvents.reset,
   controlEvents.error,
   controlEvents.end,
+  controlEvents.bytes,
 ])
 
 /**

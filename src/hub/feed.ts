@@ -1,4 +1,5 @@
 import { encodeCursor } from '../core/cursor.js'
+import { isEndId } from '../core/stream-end.js'
 import { endBlock } from '../core/wire.js'
 import type { Gap } from '../log/event-log.js'
 import type { ActiveChannel, ChannelListener, EncodedEntry } from './active-channel.js'
@@ -11,6 +12,8 @@ export interface LiveReader {
   liveIndex: number
   /** @returns False to leave the feed: the reader has this frame and wants no other. */
   deliver(frame: Frame, now: number): boolean
+  /** Nothing will come any more. */
+  end(): void
 }
 
 /** Bytes of one frame, but for its last event: what a slow client may get beyond its queue. */
@@ -51,6 +54,11 @@ export class Feed implements ChannelListener {
     )
   }
 
+  /** Whether all of its channels are streams that have ended. */
+  get isOver(): boolean {
+    return this.channels.every(({ position }) => isEndId(position))
+  }
+
   push(entry: EncodedEntry): void {
     this.#add(entry.fields)
   }
@@ -87,6 +95,7 @@ export class Feed implements ChannelListener {
       const reader = this.#live[i] as LiveReader
       if (!reader.deliver(frame, now)) this.leave(reader)
     }
+    if (this.isOver) for (const reader of [...this.#live]) reader.end()
   }
 
   #add(fields: string): void {

@@ -26,6 +26,8 @@ export interface HubOptions {
 
 /** A stream whose head is about to be sent: end it by one of the two. */
 export interface PreparedStream {
+  /** Whether its client has all there will ever be. */
+  readonly isOver: boolean
   /** Sends the opening event, replays what was missed and goes live. */
   attach(sink: Sink, options: AttachOptions): Connection
   release(): void
@@ -93,7 +95,9 @@ export class Hub {
     try {
       await Promise.all([...feed.channels, this.#kicks].map((channel) => channel?.open()))
       const start = await findStart(this.#options.log, feed.channels, wish)
+      const isAtEnd = start.positions.every((id, i) => id === feed.channels[i]?.position)
       return {
+        isOver: feed.isOver && isAtEnd && start.lost.length === 0,
         attach: (sink, options) => this.#attach(feed, start, sink, options),
         release: () => this.#release(feed),
       }

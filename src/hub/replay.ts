@@ -22,7 +22,9 @@ export async function catchUp(connection: Connection): Promise<void> {
     if (connection.isOpen()) await connection.whenDrained()
     if (!connection.isOpen()) return
   }
-  if (connection.isOpen()) connection.goLive()
+  if (!connection.isOpen()) return
+  if (connection.feed.isOver) connection.end()
+  else connection.goLive()
 }
 
 async function replayPage(

@@ -1,10 +1,11 @@
 import type { ServerResponse } from 'node:http'
+import type { Cursor } from '../core/cursor.js'
 import { EventStreamError, quote } from '../core/errors.js'
 import { checkChoice, checkFunction, checkNames, checkWhole } from '../core/options.js'
 import type { Connection, ConnectionState } from '../hub/connection.js'
 import type { Hub, PreparedStream } from '../hub/hub.js'
 import type { Transport } from '../hub/sink.js'
-import type { StartFrom } from '../hub/start.js'
+import type { StartFrom, Wish } from '../hub/start.js'
 import type { Admission } from './admission.js'
 import type { ChannelResolver } from './channel-source.js'
 import type { GripFront } from './grip/front.js'
@@ -18,7 +19,7 @@ import {
   type ResponseLike,
   readCursor,
 } from './request.js'
-import { answerHead, checkHead, isGone, sendAway, setHead } from './response.js'
+import { answerHead, answerOver, checkHead, isGone, sendAway, setHead } from './response.js'
 import { ResponseSink } from './response-sink.js'
 
 /** An open stream, as the application sees it. */
@@ -68,6 +69,17 @@ export interface ProxySide {
   readonly link: RecoveryLink
 }
 
+/**
+ * Makes ready what a request will read, before it is read.
+ *
+ * @returns Where a client without a position begins; `'over'` when there is nothing it has not got.
+ */
+export type Begin<Req> = (
+  req: Req,
+  channels: readonly string[],
+  cursor: Wish['cursor'],
+) => Promise<Cursor | 'over' | undefined>
+
 /** What endpoints need of the event stream they belong to. */
 export interface EndpointHost {
   readonly hub: Hub
@@ -104,11 +116,18 @@ export class Endpoint<Req extends RequestLike> {
   readonly #host: EndpointHost
   readonly #resolve: ChannelResolver<Req>
   readonly #options: RouteOptions<Req>
+  readonly #begin: Begin<Req> | undefined
 
-  constructor(host: EndpointHost, resolve: ChannelResolver<Req>, options: RouteOptions<Req>) {
+  constructor(
+    host: EndpointHost,
+    resolve: ChannelResolver<Req>,
+    options: RouteOptions<Req>,
+    begin?: Begin<Req>,
+  ) {
     this.#host = host
     this.#resolve = resolve
     this.#options = options
+    this.#begin = begin
   }
 
   readonly handler: EventStreamHandler<Req> = toHandler((req, res) => this.serve(req, res))
@@ -141,23 +160,39 @@ export class Endpoint<Req extends RequestLike> {
     if (proxy !== undefined) return this.#hold(proxy, req, res, { channels, cursor, since })
     const leave = this.#host.isClosing() ? undefined : this.#host.admission.enter(req)
     if (leave === undefined) return this.#sendAway(res)
-    const { startFrom = 'now' } = this.#options
-    let prepared: PreparedStream
+    let prepared: PreparedStream | 'over'
     try {
-      prepared = await this.#host.hub.prepare({ channels, cursor, startFrom })
+      prepared = await this.#prepare(req, channels, cursor)
     } catch (error) {
       leave()
+      if (error instanceof EventStreamError && error.status < 500) throw error
       this.#host.onError(error)
       return this.#sendAway(res)
     }
-    if (isGone(res) || this.#host.isClosing()) {
+    if (prepared === 'over') {
+      leave()
+      return isGone(res) ? undefined : answerOver(res)
+    }
+    if (isGone(res) || this.#host.isClosing() || prepared.isOver) {
       prepared.release()
       leave()
-      return isGone(res) ? undefined : this.#sendAway(res)
+      if (isGone(res)) return undefined
+      return this.#host.isClosing() ? this.#sendAway(res) : answerOver(res)
     }
     const stream = this.#open(req, res, prepared, leave)
     if (this.#host.hub.isKicked(channels, since)) stream.end()
     return stream
+  }
+
+  async #prepare(
+    req: Req,
+    channels: readonly string[],
+    cursor: Wish['cursor'],
+  ): Promise<PreparedStream | 'over'> {
+    const { startFrom = 'now' } = this.#options
+    const place = await this.#begin?.(req, channels, cursor)
+    if (place === 'over') return place
+    return this.#host.hub.prepare({ channels, cursor: cursor ?? place, startFrom })
   }
 
   /** The proxy has the connection from here on: it takes no place of this process's. */

@@ -19,7 +19,7 @@ const allow = 'GET, HEAD, POST'
 const cursorParameters = ['lastEventId', 'last_event_id', 'evs_last_event_id']
 
 /** @throws EventStreamError `ERR_METHOD`, with `Allow`, unless it is GET, HEAD or POST. */
-export function checkMethod({ method }: RequestLike): void {
+export function checkMethod({ method }: Pick<RequestLike, 'method'>): void {
   if (method === 'GET' || method === 'HEAD' || method === 'POST') return
   throw new EventStreamError('ERR_METHOD', `An event stream answers ${allow}, not ${method}.`, {
     headers: { Allow: allow },
@@ -27,7 +27,7 @@ export function checkMethod({ method }: RequestLike): void {
 }
 
 /** @throws EventStreamError `ERR_NOT_ACCEPTABLE` unless the client takes `text/event-stream`. */
-export function checkAccept(req: RequestLike): void {
+export function checkAccept(req: Pick<RequestLike, 'headers'>): void {
   if (new Negotiator(req).mediaType(['text/event-stream']) !== undefined) return
   throw new EventStreamError(
     'ERR_NOT_ACCEPTABLE',
@@ -42,7 +42,9 @@ export function checkAccept(req: RequestLike): void {
  * @returns `'invalid'` when the client sent something that is no position.
  * @throws EventStreamError `ERR_CURSOR` when it is `error`, which a proxy sends in place of one.
  */
-export function readCursor(req: RequestLike): Cursor | 'invalid' | undefined {
+export function readCursor(
+  req: Pick<RequestLike, 'headers' | 'url'>,
+): Cursor | 'invalid' | undefined {
   const text = req.headers['last-event-id'] || cursorFromQuery(req.url ?? '')
   if (!text) return undefined
   if (text === 'error') {

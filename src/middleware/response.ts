@@ -4,7 +4,7 @@ import { encodeRetry } from '../core/wire.js'
 import type { RequestLike } from './request.js'
 
 /** Headers of a stream. What the application has set before stays, but for the content type. */
-const headers = {
+export const streamHeaders = {
   // Without no-transform, compression middleware and proxies hold events back.
   'Cache-Control': 'no-store, no-transform',
   // nginx would collect the stream before it sends any of it.
@@ -20,7 +20,7 @@ export function setHead(res: ServerResponse): void {
   checkHead(res)
   res.statusCode = 200
   res.setHeader('Content-Type', 'text/event-stream')
-  for (const [name, value] of Object.entries(headers)) {
+  for (const [name, value] of Object.entries(streamHeaders)) {
     if (!res.hasHeader(name)) res.setHeader(name, value)
   }
 }
@@ -64,6 +64,12 @@ export function sendAway(res: ServerResponse, retryMs: number, last: boolean): v
   setHead(res)
   if (last && res instanceof ServerResponse) res.shouldKeepAlive = false
   res.end(encodeRetry(retryMs))
+}
+
+/** Answers a client that has all of a stream that has ended: a browser's `EventSource` stops there. */
+export function answerOver(res: ServerResponse): undefined {
+  res.statusCode = 204
+  res.end()
 }
 
 /** Answers an error where no `next` does. Only our own messages are fit for strangers. */

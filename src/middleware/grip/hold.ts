@@ -3,13 +3,14 @@ import { type Cursor, encodeChannelName } from '../../core/cursor.js'
 import type { EntryId } from '../../core/entry-id.js'
 import { EventStreamError } from '../../core/errors.js'
 import { escapeComposed, type GripForm, maxGripChannels } from '../../core/grip.js'
+import { isEndId } from '../../core/stream-end.js'
 import { type Missed, readMissed } from '../../hub/missed.js'
 import { openingText } from '../../hub/opening.js'
 import { SharedReads } from '../../hub/shared-reads.js'
 import { findStart, type StartFrom } from '../../hub/start.js'
 import type { EventLog } from '../../log/event-log.js'
 import type { RequestLike } from '../request.js'
-import { sendAway, setHead } from '../response.js'
+import { answerOver, sendAway, setHead } from '../response.js'
 import type { FunctionKicks } from './function-kicks.js'
 import { type Asked, holdHeaders, readFeatures } from './headers.js'
 import type { RecoveryLink } from './link.js'
@@ -91,6 +92,11 @@ export class GripHold {
       sendAway(res, request.retryMs, false)
       return
     }
+    if (isOver(missed)) {
+      if (missed.text === '' && start.lost.length === 0) answerOver(res)
+      else sendLast(res, opening + missed.text)
+      return
+    }
     const answer = { ...missed, text: opening + missed.text, isComplete: false }
     this.#answer(req, res, link, form, channels, answer)
   }
@@ -108,7 +114,8 @@ export class GripHold {
   ): Promise<void> {
     if (form === 'composed') await this.#options.onComposed()
     const missed = await this.#missed(form, channels, positions, maxBodyBytes.link, true)
-    this.#answer(req, res, link, form, channels, missed)
+    if (isOver(missed)) sendLast(res, missed.text)
+    else this.#answer(req, res, link, form, channels, missed)
   }
 
   async #start(channels: readonly string[], { cursor, startFrom }: HeldRequest) {
@@ -161,6 +168,17 @@ export class GripHold {
     for (const [name, value] of Object.entries(headers)) res.setHeader(name, value)
     res.end(text)
   }
+}
+
+/** Whether a client has then all there will ever be, of streams that have ended. */
+function isOver({ positions, isComplete }: Missed): boolean {
+  return isComplete && positions.every(isEndId)
+}
+
+/** Without an instruction to hold it, the proxy ends the response. */
+function sendLast(res: ServerResponse, text: string): void {
+  setHead(res)
+  res.end(text)
 }
 
 function escapeFor(form: GripForm): (text: string) => string {

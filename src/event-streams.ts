@@ -1,0 +1,102 @@
+import type { Cursor } from './core/cursor.js'
+import { EventStreamError, quote } from './core/errors.js'
+import { isEndId } from './core/stream-end.js'
+import { type ChannelSource, channelResolver } from './middleware/channel-source.js'
+import {
+  checkRouteOptions,
+  Endpoint,
+  type EndpointHost,
+  type RouteOptions,
+} from './middleware/endpoint.js'
+import { answerFetch } from './middleware/fetch.js'
+import type { EventStreamHandler } from './middleware/handler.js'
+import type { RequestLike } from './middleware/request.js'
+import type { MakeSource, Source, SourceContext } from './resumable/source.js'
+import { Streams, type StreamsHost } from './resumable/streams.js'
+
+/** Options of a route that serves streams. Where it begins is their beginning. */
+export type StreamRouteOptions<Req = RequestLike> = Omit<RouteOptions<Req>, 'startFrom'>
+
+/** Makes the source of a stream for the request that was the first to ask for it. */
+export type RequestSource<Req = RequestLike> = (req: Req, context: SourceContext) => Source
+
+export interface EventStreamsHost extends StreamsHost {
+  newHost(): EndpointHost
+}
+
+/** {@link Streams}, and how requests are answered with them. */
+export class EventStreams extends Streams {
+  readonly #host: EventStreamsHost
+
+  constructor(host: EventStreamsHost) {
+    super(host)
+    this.#host = host
+  }
+
+  /**
+   * A handler that serves one stream per id. The first request without a position starts its source; every other
+   * one follows it from its beginning, and one that comes back goes on where it was. The end is the event
+   * `stream-end`; who has it is answered 204.
+   *
+   * @param id - As the channel of a route: a name with `{token}`, or a function from the request to one.
+   * @param source - Without it, streams are only followed, and an unknown id is answered 404.
+   * @throws EventStreamError `ERR_OPTION` or `ERR_CHANNEL` when the route can never work.
+   */
+  handler<Req extends RequestLike = RequestLike>(
+    id: ChannelSource<Req>,
+    source?: RequestSource<Req>,
+    options: StreamRouteOptions<Req> = {},
+  ): EventStreamHandler<Req> {
+    checkSource(source)
+    checkRouteOptions(options)
+    const resolve = channelResolver([id], 1)
+    const begin = (
+      req: Req,
+      [channel]: readonly string[],
+      cursor: Cursor | 'invalid' | undefined,
+    ) => this.#begin(channel as string, cursor, source && ((context) => source(req, context)))
+    return new Endpoint(this.#host.newHost(), resolve, options, begin).handler
+  }
+
+  /**
+   * Answers a Web `Request`, as {@link EventStreams.handler} does: for app routes of Next.js, Hono and others.
+   *
+   * @param id - The stream's id, as it is.
+   * @throws EventStreamError with a `status`, as it is known before the stream begins.
+   */
+  async fetch(
+    request: Request,
+    id: string,
+    source?: MakeSource,
+    { retryMs }: Pick<StreamRouteOptions, 'retryMs'> = {},
+  ): Promise<Response> {
+    checkSource(source)
+    const { hub, isClosing } = this.#host.newHost()
+    const begin = (cursor: Cursor | 'invalid' | undefined) => this.#begin(id, cursor, source)
+    return answerFetch(request, id, { hub, isClosing, retryMs, begin })
+  }
+
+  /** @returns Where a client that has no position begins. */
+  async #begin(
+    id: string,
+    cursor: Cursor | 'invalid' | undefined,
+    source: MakeSource | undefined,
+  ): Promise<Cursor | 'over' | undefined> {
+    // Whoever comes back had a stream: to start another one in its place would be a surprise.
+    if (cursor === undefined && source !== undefined) {
+      const { origin } = await this.open(id, source)
+      return { id: origin }
+    }
+    const origin = await this.origin(id)
+    const hasAll = typeof cursor === 'object' && 'id' in cursor && isEndId(cursor.id)
+    return hasAll ? 'over' : { id: origin }
+  }
+}
+
+function checkSource(source: unknown): void {
+  if (source === undefined || typeof source === 'function') return
+  throw new EventStreamError(
+    'ERR_OPTION',
+    `The source of a stream is ${quote(source)}; give a function that makes it, such as an async generator.`,
+  )
+}

@@ -1,0 +1,145 @@
+import { checkChannel } from '../core/channels.js'
+import type { Cursor } from '../core/cursor.js'
+import { EventStreamError } from '../core/errors.js'
+import { encodeRetry } from '../core/wire.js'
+import type { Hub } from '../hub/hub.js'
+import type { Frame, Sink } from '../hub/sink.js'
+import { checkAccept, checkMethod, readCursor } from './request.js'
+import { streamHeaders } from './response.js'
+
+export interface FetchRoute {
+  readonly hub: Hub
+  readonly retryMs: number | undefined
+  isClosing(): boolean
+  /** See `Begin` of endpoints. */
+  begin(cursor: Cursor | 'invalid' | undefined): Promise<Cursor | 'over' | undefined>
+}
+
+const headers = { 'Content-Type': 'text/event-stream', ...streamHeaders }
+
+/**
+ * Answers a Web request with the stream of one channel.
+ *
+ * @throws EventStreamError with a `status`.
+ */
+export async function answerFetch(
+  request: Request,
+  channel: string,
+  { hub, retryMs, isClosing, begin }: FetchRoute,
+): Promise<Response> {
+  const req = requestOf(request)
+  checkMethod(req)
+  checkAccept(req)
+  const cursor = readCursor(req)
+  const channels = [checkChannel(channel)]
+  if (request.method === 'HEAD') return new Response(null, { headers })
+  if (isClosing()) return sentAway(hub)
+  try {
+    const place = await begin(cursor)
+    if (place === 'over') return new Response(null, { status: 204 })
+    const wish = { channels, cursor: cursor ?? place, startFrom: 'now' as const }
+    const prepared = await hub.prepare(wish)
+    if (prepared.isOver) {
+      prepared.release()
+      return new Response(null, { status: 204 })
+    }
+    const sink = new FetchSink()
+    const connection = prepared.attach(sink, {
+      retryMs: retryMs ?? Math.round(1000 + Math.random() * 2000),
+    })
+    sink.bind(connection)
+    request.signal.addEventListener('abort', () => sink.destroy(), { once: true })
+    return new Response(sink.body, { headers })
+  } catch (error) {
+    if (error instanceof EventStreamError && error.status < 500) throw error
+    return sentAway(hub)
+  }
+}
+
+/** A stream that says when to come back: a browser comes back after nothing else. */
+function sentAway(hub: Hub): Response {
+  return new Response(encodeRetry(hub.retryMs()), { headers })
+}
+
+/** What the checks of requests look at. */
+function requestOf({ method, url, headers }: Request) {
+  return { method, url, headers: Object.fromEntries(headers) }
+}
+
+interface SinkOwner {
+  drained(): void
+  closed(): void
+}
+
+/** The one place that writes an open stream's bytes to a Web response. */
+class FetchSink implements Sink {
+  readonly transport = 'response'
+  readonly body: ReadableStream<Uint8Array>
+  #controller: ReadableStreamDefaultController<Uint8Array> | undefined
+  #owner: SinkOwner | undefined
+  #written = 0
+  #isFull = false
+  #isClosed = false
+
+  constructor() {
+    this.body = new ReadableStream<Uint8Array>(
+      {
+        start: (controller) => {
+          this.#controller = controller
+        },
+        pull: () => this.#pulled(),
+        cancel: () => this.#close(),
+      },
+      { highWaterMark: 65_536, size: (chunk) => chunk.byteLength },
+    )
+  }
+
+  bind(owner: SinkOwner): void {
+    this.#owner = owner
+    if (this.#isClosed) owner.closed()
+  }
+
+  write({ bytes }: Frame): boolean {
+    if (this.#isClosed) return false
+    this.#written += bytes.length
+    // Frames are shared by all connections, and a reader may transfer what it gets.
+    this.#controller?.enqueue(new Uint8Array(bytes))
+    this.#isFull = this.#room <= 0
+    return !this.#isFull
+  }
+
+  get queuedBytes(): number {
+    return this.#isClosed ? 0 : Math.max(0, 65_536 - this.#room)
+  }
+
+  get progress(): number {
+    return this.#written - this.queuedBytes
+  }
+
+  end(last: Frame): void {
+    this.write(last)
+    if (!this.#isClosed) this.#controller?.close()
+    this.#close()
+  }
+
+  destroy(): void {
+    if (!this.#isClosed) this.#controller?.error(new Error('The stream was closed.'))
+    this.#close()
+  }
+
+  get #room(): number {
+    return this.#controller?.desiredSize ?? 0
+  }
+
+  #pulled(): void {
+    if (!this.#isFull) return
+    this.#isFull = false
+    this.#owner?.drained()
+  }
+
+  #close(): void {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    this.#owner?.closed()
+  }
+}

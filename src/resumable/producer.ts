@@ -1,0 +1,232 @@
+import { type EntryId, formatEntryId, seqOf } from '../core/entry-id.js'
+import { EventStreamError, quote } from '../core/errors.js'
+import type { EncodedEvent } from '../core/event.js'
+import { encodeEnding, endId, isEndId, type StreamEnding } from '../core/stream-end.js'
+import type { LogListener, PageLimit, StoredEvent } from '../log/event-log.js'
+import { randomNonce } from '../log/nonce.js'
+import type { StreamInfo, StreamLog } from '../log/stream-log.js'
+import { Appender, type Lost } from './appender.js'
+import { encodeChunk, endingOf } from './chunk.js'
+import type { ResolvedStreamsOptions } from './options.js'
+import type { ChunkIterator } from './source.js'
+import { Tail } from './tail.js'
+
+export interface ProducerHost {
+  readonly log: StreamLog
+  readonly options: ResolvedStreamsOptions
+  /** The log has these now; others are to be told. */
+  appended(channel: string, entries: readonly StoredEvent[]): void
+  /** The log is away. */
+  away(error: unknown, channel: string): void
+  onError(error: unknown): void
+}
+
+/** What is kept for readers beside the producer of what the log has, in bytes. */
+const tailBytes = 65_536
+
+/** Chunks after which the event loop gets a turn, for sources that never wait. */
+const perTurn = 64
+
+/** One stream that this process produces: from its source to its readers here, and to its log. */
+export class Producer {
+  readonly channel: string
+  readonly token: string
+  readonly origin: EntryId
+  /** Resolves with its end: when the log has it, or will not get it. */
+  readonly ended: Promise<StreamEnding>
+  readonly #host: ProducerHost
+  readonly #tail: Tail
+  readonly #appender: Appender | undefined
+  readonly #listeners = new Set<LogListener>()
+  readonly #aborter = new AbortController()
+  #resolveEnded: (ending: StreamEnding) => void = () => undefined
+  #ending: StreamEnding | undefined
+  /** The last entry, which readers are told of once the log has it. */
+  #end: StoredEvent | undefined
+  #isDetached: boolean
+  #roomy: (() => void) | undefined
+  #made = 0
+
+  /** @param claim - Without, the log is away, and the stream is for the readers of this process alone. */
+  constructor(host: ProducerHost, channel: string, claim?: { token: string; info: StreamInfo }) {
+    this.channel = channel
+    this.#host = host
+    this.token = claim?.token ?? ''
+    this.origin = claim?.info.origin ?? formatEntryId(0, randomNonce())
+    const { log, options } = host
+    this.#tail = new Tail(this.origin, claim === undefined ? options.maxAheadBytes : tailBytes)
+    this.ended = new Promise((resolve) => {
+      this.#resolveEnded = resolve
+    })
+    this.#isDetached = claim === undefined
+    if (claim === undefined) return
+    this.#appender = new Appender({
+      log,
+      channel,
+      token: claim.token,
+      origin: this.origin,
+      options,
+      appended: (entries) => this.#appended(entries),
+      lost: (why) => void this.#lost(why),
+      away: (error) => this.#away(error),
+    })
+  }
+
+  /** Aborts when the stream has ended before its source has. */
+  get signal(): AbortSignal {
+    return this.#aborter.signal
+  }
+
+  get head(): EntryId {
+    return this.#tail.head
+  }
+
+  /** Whether its lease is to be renewed. */
+  get isHeld(): boolean {
+    return !this.#isDetached && this.#ending === undefined
+  }
+
+  /** See {@link Tail.after}. */
+  after(id: EntryId, limit: PageLimit): StoredEvent[] | undefined {
+    return this.#tail.after(id, limit)
+  }
+
+  /** Tells of entries as they are made, before the log has them; of the end once it has. */
+  follow(listener: LogListener): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  /** Reads a source to its end. Never rejects. */
+  async run(open: () => ChunkIterator | Promise<ChunkIterator>): Promise<void> {
+    const aborted = new Promise<undefined>((resolve) => {
+      this.signal.addEventListener('abort', () => resolve(undefined), { once: true })
+    })
+    let iterator: ChunkIterator | undefined
+    try {
+      iterator = await open()
+      while (!this.signal.aborted) {
+        const result = await Promise.race([iterator.next(), aborted])
+        if (result === undefined) break
+        if (result.done) {
+          await this.#finish({ state: 'completed' })
+          return
+        }
+        for (const entry of encodeChunk(result.value)) this.#make(entry)
+        await this.#room(aborted)
+      }
+    } catch (error) {
+      this.#host.onError(error)
+      await this.#finish({ state: 'failed' })
+    }
+    // Of a source that waits for something this may come late or never: nobody waits for it.
+    Promise.resolve(iterator?.return?.()).catch((error) => this.#host.onError(error))
+  }
+
+  /** Ends the stream: nothing more is taken from its source. Resolves when the log has the end, if it can. */
+  async end(ending: StreamEnding): Promise<void> {
+    if (this.#ending === undefined) this.#aborter.abort(stopped(this.channel, ending))
+    await this.#finish(ending)
+  }
+
+  /** The log says that it has ended: what it has not got by then will never be there. */
+  endedBy(info: Pick<StreamInfo, 'end'> | undefined): void {
+    const end = info?.end
+    // Its own end, which it hears of before the answer to what it has sent.
+    if (end !== undefined && end.id === this.#end?.id && end.data === this.#end.data) return
+    const ending = (end && endingOf(end)) ?? { state: 'orphaned' }
+    this.#ending = ending
+    this.#detach()
+    this.#announce(this.#endEntry(ending))
+  }
+
+  #make({ event, data }: EncodedEvent): void {
+    // A source may give more in the moment in which its stream is ended.
+    if (this.#ending !== undefined) return
+    const prevId = this.#tail.head
+    const entry = { id: formatEntryId(seqOf(prevId) + 1, randomNonce()), prevId, event, data }
+    this.#tail.add(entry)
+    if (this.#isDetached) this.#tail.detach()
+    else this.#appender?.add(entry)
+    this.#made += 1
+    for (const listener of [...this.#listeners]) listener.append([entry])
+  }
+
+  /** Waits while the log is too far behind, but not for one that is away. */
+  async #room(aborted: Promise<unknown>): Promise<void> {
+    if (this.#made % perTurn === 0) await new Promise((resolve) => setImmediate(resolve))
+    while (this.#tail.aheadBytes > this.#host.options.maxAheadBytes && !this.signal.aborted) {
+      if (this.#appender?.isAway) {
+        this.#detach()
+        return
+      }
+      const roomy = new Promise<void>((resolve) => {
+        this.#roomy = resolve
+      })
+      await Promise.race([roomy, aborted])
+    }
+  }
+
+  async #finish(ending: StreamEnding): Promise<void> {
+    if (this.#ending === undefined) {
+      this.#ending = ending
+      const end = this.#endEntry(ending)
+      this.#end = end
+      if (this.#isDetached || this.#appender?.isAway) this.#announce(end)
+      if (!this.#isDetached) this.#appender?.add(end)
+    }
+    // Readers are told once the log has it, so that whoever asks then gets the same answer.
+    await this.#appender?.flush()
+    if (this.#end !== undefined) this.#announce(this.#end)
+  }
+
+  #endEntry(ending: StreamEnding): StoredEvent {
+    const prevId = this.#tail.head
+    return { id: endId(prevId), prevId, ...encodeEnding(ending) }
+  }
+
+  #appended(entries: readonly StoredEvent[]): void {
+    const last = entries.at(-1) as StoredEvent
+    if (isEndId(last.id)) this.#announce(last)
+    this.#tail.appended(last.id)
+    this.#roomy?.()
+    this.#host.appended(this.channel, entries)
+  }
+
+  #away(error: unknown): void {
+    this.#host.away(error, this.channel)
+    this.#roomy?.()
+    if (this.#end !== undefined) this.#announce(this.#end)
+  }
+
+  async #lost(why: Lost): Promise<void> {
+    if (why === 'closed') {
+      this.#detach()
+      return
+    }
+    const info = await this.#host.log.inspect(this.channel).catch(() => undefined)
+    this.endedBy(typeof info === 'object' && why === 'ended' ? info : undefined)
+  }
+
+  /** The log will not have the rest. It finds the stream orphaned, as its lease is not renewed. */
+  #detach(): void {
+    this.#isDetached = true
+    this.#appender?.stop()
+    this.#tail.detach()
+    this.#roomy?.()
+  }
+
+  /** Tells readers of the end, once. */
+  #announce(end: StoredEvent): void {
+    if (isEndId(this.#tail.head)) return
+    this.#tail.add(end)
+    const ending = endingOf(end) as StreamEnding
+    if (ending.state !== 'completed') this.#aborter.abort(stopped(this.channel, ending))
+    for (const listener of [...this.#listeners]) listener.append([end])
+    this.#resolveEnded(ending)
+  }
+}
+
+function stopped(channel: string, { state }: StreamEnding): EventStreamError {
+  return new EventStreamError('ERR_STREAM_STOPPED', `The stream ${quote(channel)} is ${state}.`)
+}

@@ -1,0 +1,300 @@
+import { randomBytes } from 'node:crypto'
+import { checkChannel } from '../core/channels.js'
+import type { EntryId } from '../core/entry-id.js'
+import { EventStreamError, quote } from '../core/errors.js'
+import { encodeEnding, isEndId, type StreamEnd } from '../core/stream-end.js'
+import type { EventLog, StoredEvent } from '../log/event-log.js'
+import { isStreamLog, type StreamInfo, type StreamLog } from '../log/stream-log.js'
+import { endingOf, type StreamEvent } from './chunk.js'
+import { Leases } from './leases.js'
+import type { ResolvedStreamsOptions } from './options.js'
+import { ProducedLog } from './produced-log.js'
+import { Producer, type ProducerHost } from './producer.js'
+import { readEntries, toReadable } from './reader.js'
+import { iterate, type MakeSource, type Source } from './source.js'
+
+/** How a stream stands. */
+export interface StreamStatus {
+  readonly id: string
+  readonly state: 'active' | StreamEnd
+  /** Why it ended, where `stop` was given a reason. */
+  readonly reason: string | undefined
+  readonly startedAt: Date
+  /** The position of its last chunk, or of its end. */
+  readonly lastEventId: string
+}
+
+/** A stream that was asked for: this process may be its producer, or somebody else. */
+export interface OpenedStream {
+  readonly id: string
+  /** Whether this call has started it. */
+  readonly isNew: boolean
+  /** Whether it has ended already. */
+  readonly hasEnded: boolean
+  /** The place before its first chunk. */
+  readonly origin: EntryId
+}
+
+export interface StreamsHost {
+  readonly log: EventLog
+  readonly options: ResolvedStreamsOptions
+  /** The log has these now: whoever does not follow it is to be told. */
+  relay(channel: string, entries: readonly StoredEvent[]): Promise<void>
+  onError(error: unknown): void
+}
+
+/**
+ * Streams that outlive their readers: each has one source, which runs in the process that was asked first, and
+ * is read by anybody, anywhere, during and after.
+ */
+export class Streams {
+  /** The event log, with what this process produces beside it. */
+  readonly log: ProducedLog
+  readonly #host: StreamsHost
+  readonly #leases: Leases | undefined
+  /** Streams that this process is about to produce, or has asked about. */
+  readonly #opening = new Map<string, Promise<OpenedStream>>()
+  #isClosing = false
+
+  constructor(host: StreamsHost) {
+    this.#host = host
+    this.log = new ProducedLog(host.log)
+    if (!isStreamLog(host.log)) return
+    this.#leases = new Leases({
+      log: host.log,
+      leaseMs: host.options.leaseMs,
+      producers: () => this.log.producers,
+      onError: host.onError,
+    })
+  }
+
+  /**
+   * Starts a stream.
+   *
+   * @param id - A channel name: 1 to 255 bytes.
+   * @param source - What it gives, or a function that makes that and gets a signal that aborts when the
+   *   stream is stopped.
+   * @throws EventStreamError `ERR_STREAM_EXISTS` when there is or was one of this id; `ERR_STREAM_KIND` when it
+   *   is a channel that events are published to; `ERR_CHANNEL`; what the log throws.
+   */
+  async create(id: string, source: Source | MakeSource): Promise<OpenedStream> {
+    const opened = await this.open(id, source)
+    if (opened.isNew) return opened
+    throw new EventStreamError(
+      'ERR_STREAM_EXISTS',
+      `There is a stream ${quote(id)} already; give each an id of its own, or use open to follow it.`,
+    )
+  }
+
+  /**
+   * Starts a stream, unless there is one of this id already. Of all who try, in any process, one starts it.
+   *
+   * @throws EventStreamError `ERR_STREAM_KIND`, `ERR_CHANNEL`; what the log throws.
+   */
+  async open(id: string, source: Source | MakeSource): Promise<OpenedStream> {
+    const channel = checkChannel(id)
+    const log = this.#streamLog()
+    if (this.#isClosing) throw closing()
+    const other = this.#opening.get(channel)
+    if (other !== undefined) return { ...(await other), isNew: false }
+    const opening = this.#open(log, channel, source).finally(() => this.#opening.delete(channel))
+    this.#opening.set(channel, opening)
+    return opening
+  }
+
+  /**
+   * Reads a stream, during and after.
+   *
+   * @param options.after - The position behind which to begin; by default its beginning.
+   * @returns Its chunks; also an async iterable. It ends when the stream has completed, and fails with
+   *   `ERR_STREAM_ENDED` when it ended otherwise, `ERR_STREAM_RESET` when chunks after the position
+   *   cannot be had.
+   * @throws EventStreamError `ERR_STREAM_UNKNOWN`, `ERR_STREAM_KIND`.
+   */
+  async read(
+    id: string,
+    { after }: { readonly after?: string | undefined } = {},
+  ): Promise<ReadableStream<StreamEvent>> {
+    return toReadable(id, await this.entries(id, after))
+  }
+
+  /** What {@link Streams.read} gives, as it is stored: the last one is the end. */
+  async entries(id: string, after?: string): Promise<AsyncGenerator<StoredEvent, void, void>> {
+    const origin = await this.origin(id)
+    return readEntries(this.log, id, after ?? origin)
+  }
+
+  /**
+   * The place before a stream's first chunk.
+   *
+   * @throws EventStreamError `ERR_STREAM_UNKNOWN`, `ERR_STREAM_KIND`.
+   */
+  async origin(id: string): Promise<EntryId> {
+    return this.log.get(id)?.origin ?? (await this.#inspect(id)).origin
+  }
+
+  /**
+   * Ends a stream from any process: its source is told by its signal, its readers by the end `aborted`.
+   *
+   * @param reason - For readers.
+   * @returns How it stands: as before, when it had ended. Undefined for an unknown id.
+   */
+  async stop(id: string, reason?: string): Promise<StreamStatus | undefined> {
+    const channel = checkChannel(id)
+    const ending = { state: 'aborted' as const, reason }
+    await this.log.get(channel)?.end(ending)
+    const info = await this.#streamLog().endStream(channel, encodeEnding(ending))
+    return info && statusOf(id, info)
+  }
+
+  /**
+   * How a stream stands.
+   *
+   * @returns undefined for an unknown id.
+   * @throws EventStreamError `ERR_STREAM_KIND` when it is a channel that events are published to.
+   */
+  async status(id: string): Promise<StreamStatus | undefined> {
+    const info = await this.#streamLog().inspect(checkChannel(id))
+    if (info === 'channel') throw wrongKind(id)
+    return info && statusOf(id, info)
+  }
+
+  /** Waits until the sources of this process have ended, for so long; stops those that have not. */
+  async close(graceMs: number): Promise<void> {
+    this.#isClosing = true
+    const all = this.log.producers
+    const ended = Promise.all(all.map((producer) => producer.ended))
+    let timer: NodeJS.Timeout | undefined
+    const late = new Promise<'late'>((resolve) => {
+      timer = setTimeout(resolve, graceMs, 'late')
+    })
+    if ((await Promise.race([ended, late])) === 'late') {
+      const ending = { state: 'aborted' as const, reason: 'closing' }
+      await Promise.all(all.map((producer) => producer.end(ending)))
+    }
+    clearTimeout(timer)
+    this.#leases?.close()
+  }
+
+  /** The source runs on its own: its errors end the stream. */
+  async #open(log: StreamLog, channel: string, source: Source | MakeSource): Promise<OpenedStream> {
+    const local = this.log.get(channel)
+    if (local !== undefined)
+      return { id: channel, isNew: false, hasEnded: false, origin: local.origin }
+    const { options } = this.#host
+    const token = randomBytes(16).toString('base64url')
+    const { leaseMs, limits } = options
+    let claim: { token: string; info: StreamInfo } | undefined
+    try {
+      const { outcome, info } = await log.claim(channel, { token, leaseMs, limits })
+      if (outcome === 'channel') throw wrongKind(channel)
+      if (outcome !== 'owned') {
+        return { id: channel, isNew: false, hasEnded: outcome === 'ended', origin: info.origin }
+      }
+      claim = { token, info }
+    } catch (error) {
+      // Its first reader is served all the same.
+      if (!isAway(error)) throw error
+      this.#away(error, channel)
+    }
+    const producer = new Producer(this.#producerHost(log), channel, claim)
+    this.log.add(producer)
+    this.#leases?.start()
+    const { signal } = producer
+    const make = typeof source === 'function' ? source : () => source
+    const watching = claim === undefined ? undefined : this.#watch(log, producer)
+    const run = producer.run(async () => iterate(await make({ id: channel, signal })))
+    void run.then(() => {
+      this.log.delete(producer)
+      return watching?.then((unfollow) => unfollow())
+    })
+    return { id: channel, isNew: true, hasEnded: false, origin: producer.origin }
+  }
+
+  /** Hears when another process stops it. Without, the next append or renewal of the lease would tell. */
+  async #watch(log: StreamLog, producer: Producer): Promise<() => void> {
+    const { channel } = producer
+    const listener = {
+      append: (entries: readonly StoredEvent[]) => {
+        const end = entries.at(-1)
+        if (end !== undefined && isEndId(end.id)) producer.endedBy({ end })
+      },
+      suspect: () => {
+        this.#inspect(channel).then(
+          (info) => info.end && producer.endedBy(info),
+          () => undefined,
+        )
+      },
+    }
+    try {
+      return await log.follow(channel, listener)
+    } catch (error) {
+      this.#away(error, channel)
+      return () => undefined
+    }
+  }
+
+  #producerHost(log: StreamLog): ProducerHost {
+    const { options, onError } = this.#host
+    return {
+      log,
+      options,
+      appended: (channel, entries) => {
+        this.#host.relay(channel, entries).catch(onError)
+      },
+      away: (error, channel) => this.#away(error, channel),
+      onError,
+    }
+  }
+
+  async #inspect(id: string): Promise<StreamInfo> {
+    const info = await this.#streamLog().inspect(checkChannel(id))
+    if (info === 'channel') throw wrongKind(id)
+    if (info !== undefined) return info
+    throw new EventStreamError(
+      'ERR_STREAM_UNKNOWN',
+      `There is no stream ${quote(id)}: it never was, or is no longer kept.`,
+    )
+  }
+
+  #away(error: unknown, channel: string): void {
+    const { options, onError } = this.#host
+    try {
+      if (options.onStoreError !== undefined) options.onStoreError(error, channel)
+      else onError(error)
+    } catch (thrown) {
+      onError(thrown)
+    }
+  }
+
+  #streamLog(): StreamLog {
+    const { log } = this.#host
+    if (isStreamLog(log)) return log
+    throw new EventStreamError(
+      'ERR_OPTION',
+      'The log keeps no streams; give memoryEventLog, redisEventLog, postgresEventLog, or one that implements StreamLog.',
+    )
+  }
+}
+
+function statusOf(id: string, { startedAt, head, end }: StreamInfo): StreamStatus {
+  const ending = end && endingOf(end)
+  const state = end === undefined ? 'active' : (ending?.state ?? 'orphaned')
+  const reason = ending?.reason
+  return { id, state, reason, startedAt: new Date(startedAt), lastEventId: head }
+}
+
+function isAway(error: unknown): boolean {
+  return error instanceof EventStreamError && error.code === 'ERR_LOG_UNAVAILABLE'
+}
+
+function wrongKind(id: string): EventStreamError {
+  return new EventStreamError(
+    'ERR_STREAM_KIND',
+    `${quote(id)} is a channel that events are published to, and no stream; give the stream another id.`,
+  )
+}
+
+function closing(): EventStreamError {
+  return new EventStreamError('ERR_UNAVAILABLE', 'This process is closing, and starts no streams.')
+}

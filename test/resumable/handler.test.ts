@@ -1,0 +1,225 @@
+import { Readable } from 'node:stream'
+import { describe, expect, test } from '@jest/globals'
+import type { EventStreamOptions } from '../../src/index.js'
+import { setUp } from '../support/app.js'
+import { Faucet } from '../support/faucet.js'
+import { until } from '../support/until.js'
+
+/** An app that serves one stream per id, of a faucet each. */
+async function serveAnswers(options: EventStreamOptions = {}) {
+  const { app, eventStream, serve, errors } = setUp({ onError: () => undefined, ...options })
+  const faucets = new Map<string, Faucet<unknown>>()
+  const signals: AbortSignal[] = []
+  const handler = eventStream.streams.handler('{id}', (_req, { id, signal }) => {
+    signals.push(signal)
+    const faucet = new Faucet<never>()
+    faucets.set(id, faucet)
+    return faucet
+  })
+  app.get('/answers/:id', handler)
+  app.post('/answers/:id', handler)
+  app.get('/following/:id', eventStream.streams.handler('{id}'))
+  const faucet = async (id: string) => {
+    await until(() => faucets.has(id))
+    return faucets.get(id) as Faucet<unknown>
+  }
+  return { get: await serve(), faucet, faucets, signals, eventStream, errors }
+}
+
+describe('a handler of streams', () => {
+  test('starts the source for the first request, and every other one follows from the beginning', async () => {
+    const { get, faucet, faucets } = await serveAnswers()
+    const first = await get('/answers/a')
+    const source = await faucet('a')
+    source.give('Once ', 'upon ')
+    await first.received(2)
+    const second = await get('/answers/a')
+    source.give('a time.')
+    source.end()
+    await Promise.all([first.end(), second.end()])
+    for (const client of [first, second]) {
+      expect(client.data).toEqual(['Once ', 'upon ', 'a time.'])
+      expect(client.control.map(({ event }) => event)).toEqual(['stream-open', 'stream-end'])
+      expect(client.control[1]?.data).toBe('{"state":"completed"}')
+      expect(client.events.map(({ id }) => id)).toEqual(first.events.map(({ id }) => id))
+    }
+    expect(faucets.size).toBe(1)
+  })
+
+  test('goes on where a client was that comes back, though its first reader has left', async () => {
+    const { get, faucet, signals } = await serveAnswers()
+    const first = await get('/answers/a')
+    const source = await faucet('a')
+    source.give('1', '2')
+    const [{ id } = { id: '' }] = await first.received(2)
+    first.destroy()
+    source.give('3')
+    const back = await get('/answers/a', { lastEventId: id })
+    source.give('4')
+    source.end()
+    await back.end()
+    expect(back.data).toEqual(['2', '3', '4'])
+    expect(signals[0]?.aborted).toBe(false)
+  })
+
+  test('replays a stream that has ended, and answers 204 to whoever has all of it', async () => {
+    const { get, faucet, faucets } = await serveAnswers()
+    const first = await get('/answers/a')
+    const source = await faucet('a')
+    source.give('x')
+    source.end()
+    await first.end()
+    const late = await get('/answers/a')
+    await late.end()
+    expect([late.data, late.control.at(-1)?.event]).toEqual([['x'], 'stream-end'])
+    const again = await get('/answers/a', { lastEventId: late.lastEventId })
+    expect(again.status).toBe(204)
+    const following = await get('/following/a', { lastEventId: late.lastEventId })
+    expect(following.status).toBe(204)
+    expect(faucets.size).toBe(1)
+  })
+
+  test('creates and streams in one response to a POST', async () => {
+    const { get, faucet } = await serveAnswers()
+    const client = await get('/answers/p', { method: 'POST' })
+    const source = await faucet('p')
+    source.give('x')
+    source.end()
+    await client.end()
+    expect(client.data).toEqual(['x'])
+  })
+
+  test('sends strings, bytes and events', async () => {
+    const { get, faucet } = await serveAnswers()
+    const client = await get('/answers/a')
+    const source = await faucet('a')
+    source.give('line\nbreak', new Uint8Array([0, 255, 10]), { event: 'tool', data: { n: 1 } }, '')
+    source.end()
+    await client.end()
+    const [text, tool, empty] = client.events
+    expect([text?.data, tool?.event, tool?.data, empty?.data]).toEqual([
+      '"line\\nbreak"',
+      'tool',
+      '{"n":1}',
+      '""',
+    ])
+    expect(client.control.find(({ event }) => event === 'stream-bytes')?.data).toBe('"AP8K"')
+  })
+
+  test('ends as failed when its source throws, before or after its first chunk, or gives what is none', async () => {
+    const reported: unknown[] = []
+    const { get, faucet } = await serveAnswers({ onError: (error) => reported.push(error) })
+    const none = await get('/answers/none')
+    ;(await faucet('none')).give(17)
+    await none.end()
+    expect([none.control.at(-1)?.data, reported.splice(0)]).toMatchObject([
+      '{"state":"failed"}',
+      [{ code: 'ERR_EVENT' }],
+    ])
+    for (const [id, chunks] of [
+      ['before', []],
+      ['after', ['x']],
+    ] as const) {
+      const client = await get(`/answers/${id}`)
+      const source = await faucet(id)
+      source.give(...chunks)
+      source.fail(new Error(`no more: ${id}`))
+      await client.end()
+      expect(client.data).toEqual(chunks)
+      expect(client.control.at(-1)?.data).toBe('{"state":"failed"}')
+    }
+    expect(reported).toEqual([new Error('no more: before'), new Error('no more: after')])
+  })
+
+  test('answers each thing that is wrong in its own way', async () => {
+    const { get, eventStream, errors, faucet } = await serveAnswers()
+    expect((await get('/following/none')).status).toBe(404)
+    expect((await get('/answers/none', { lastEventId: '3-17' })).status).toBe(404)
+    await eventStream.publishEvent('room', { data: 1 })
+    expect((await get('/answers/room')).status).toBe(409)
+    expect(errors).toMatchObject([
+      { code: 'ERR_STREAM_UNKNOWN' },
+      { code: 'ERR_STREAM_UNKNOWN' },
+      { code: 'ERR_STREAM_KIND' },
+    ])
+    await get('/answers/a')
+    const source = await faucet('a')
+    source.give('x')
+    const past = await get('/answers/a', { lastEventId: '99-1' })
+    await until(() => past.control.length === 2)
+    expect(past.control[1]).toMatchObject({ event: 'stream-reset' })
+    await expect(eventStream.publishEvent('a', { data: 1 })).rejects.toMatchObject({
+      code: 'ERR_STREAM_PRODUCED',
+    })
+    source.end()
+  })
+
+  test('is stopped by anybody: its source is told, and its readers', async () => {
+    const { get, faucet, signals, eventStream } = await serveAnswers()
+    const client = await get('/answers/a')
+    const source = await faucet('a')
+    source.give('x')
+    await client.received(1)
+    const status = await eventStream.streams.stop('a', 'enough')
+    expect(status).toMatchObject({ state: 'aborted', reason: 'enough' })
+    await client.end()
+    expect(client.control.at(-1)?.data).toBe('{"state":"aborted","reason":"enough"}')
+    expect(signals[0]?.aborted).toBe(true)
+    await until(() => source.isReturned)
+    expect(await eventStream.streams.stop('a', 'again')).toEqual(status)
+    expect(await eventStream.streams.stop('none')).toBeUndefined()
+  })
+
+  test('lets a plain route follow a stream to its end', async () => {
+    const { app, eventStream, serve } = setUp()
+    app.get('/events/:id', eventStream('{id}'))
+    const get = await serve()
+    const source = new Faucet<string>()
+    const early = await get('/events/a')
+    await early.opened()
+    await eventStream.streams.create('a', source)
+    source.give('x')
+    await early.received(1)
+    source.end()
+    await early.end()
+    expect(early.control.at(-1)?.event).toBe('stream-end')
+    expect((await get('/events/a', { lastEventId: early.lastEventId })).status).toBe(204)
+  })
+
+  test('answers a Web request in the same manner', async () => {
+    const { eventStream } = setUp()
+    const request = (init: RequestInit = {}) => new Request('http://x/answers/a', init)
+    const source = Readable.from(['Once ', 'upon'])
+    const response = await eventStream.streams.fetch(request(), 'a', () => source)
+    expect(response.headers.get('content-type')).toBe('text/event-stream')
+    const text = await response.text()
+    expect(text).toMatch(/data: "Once "\n.*data: "upon"\n.*event: stream-end\n/s)
+    const last = [...text.matchAll(/^id: (\S+)$/gm)].at(-1)?.[1] as string
+    const again = request({ headers: { 'Last-Event-ID': last } })
+    expect((await eventStream.streams.fetch(again, 'a')).status).toBe(204)
+    await expect(eventStream.streams.fetch(request(), 'none')).rejects.toMatchObject({
+      status: 404,
+    })
+    await expect(eventStream.streams.fetch(request({ method: 'PUT' }), 'a')).rejects.toMatchObject({
+      status: 405,
+    })
+  })
+
+  test('pauses for a Web reader that does not read, and leaves with it', async () => {
+    const { eventStream } = setUp()
+    const source = new Faucet<string>()
+    const response = await eventStream.streams.fetch(new Request('http://x/'), 'a', () => source)
+    for (let i = 0; i < 40; i++) source.give('x'.repeat(50_000))
+    await until(
+      async () => (await eventStream.streams.status('a'))?.lastEventId.startsWith('40-') === true,
+    )
+    const [connection] = eventStream.connections()
+    expect(connection?.queuedBytes).toBeLessThan(2_000_000)
+    const reader = (response.body as ReadableStream<Uint8Array>).getReader()
+    let bytes = 0
+    while (bytes < 40 * 50_000) bytes += (await reader.read()).value?.byteLength ?? 0
+    await reader.cancel()
+    expect(eventStream.connections()).toHaveLength(0)
+    source.end()
+  })
+})
