@@ -33,6 +33,8 @@ export interface OpenedStream {
   readonly hasEnded: boolean
   /** The place before its first chunk. */
   readonly origin: EntryId
+  /** Of one that this call has started: resolves when it has ended and the log has that, if it can. */
+  readonly ended: Promise<unknown> | undefined
 }
 
 export interface StreamsHost {
@@ -96,7 +98,7 @@ export class Streams {
     const log = this.#streamLog()
     if (this.#isClosing) throw closing()
     const other = this.#opening.get(channel)
-    if (other !== undefined) return { ...(await other), isNew: false }
+    if (other !== undefined) return { ...(await other), isNew: false, ended: undefined }
     const opening = this.#open(log, channel, source).finally(() => this.#opening.delete(channel))
     this.#opening.set(channel, opening)
     return opening
@@ -179,8 +181,9 @@ export class Streams {
   /** The source runs on its own: its errors end the stream. */
   async #open(log: StreamLog, channel: string, source: Source | MakeSource): Promise<OpenedStream> {
     const local = this.log.get(channel)
-    if (local !== undefined)
-      return { id: channel, isNew: false, hasEnded: false, origin: local.origin }
+    if (local !== undefined) {
+      return { ...opened(channel, local.origin), hasEnded: isEndId(local.head) }
+    }
     const { options } = this.#host
     const token = randomBytes(16).toString('base64url')
     const { leaseMs, limits } = options
@@ -189,7 +192,7 @@ export class Streams {
       const { outcome, info } = await log.claim(channel, { token, leaseMs, limits })
       if (outcome === 'channel') throw wrongKind(channel)
       if (outcome !== 'owned') {
-        return { id: channel, isNew: false, hasEnded: outcome === 'ended', origin: info.origin }
+        return { ...opened(channel, info.origin), hasEnded: outcome === 'ended' }
       }
       claim = { token, info }
     } catch (error) {
@@ -208,7 +211,7 @@ export class Streams {
       this.log.delete(producer)
       return watching?.then((unfollow) => unfollow())
     })
-    return { id: channel, isNew: true, hasEnded: false, origin: producer.origin }
+    return { ...opened(channel, producer.origin), isNew: true, ended: run }
   }
 
   /** Hears when another process stops it. Without, the next append or renewal of the lease would tell. */
@@ -275,6 +278,10 @@ export class Streams {
       'The log keeps no streams; give memoryEventLog, redisEventLog, postgresEventLog, or one that implements StreamLog.',
     )
   }
+}
+
+function opened(id: string, origin: EntryId): OpenedStream {
+  return { id, origin, isNew: false, hasEnded: false, ended: undefined }
 }
 
 function statusOf(id: string, { startedAt, head, end }: StreamInfo): StreamStatus {

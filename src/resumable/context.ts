@@ -1,0 +1,167 @@
+import { createHash } from 'node:crypto'
+import { seqOf } from '../core/entry-id.js'
+import { EventStreamError, quote } from '../core/errors.js'
+import { checkWhole } from '../core/options.js'
+import { isEndId } from '../core/stream-end.js'
+import type { StreamLog } from '../log/stream-log.js'
+import type { ResolvedStreamsOptions } from './options.js'
+import { type OpenedStream, Streams } from './streams.js'
+import { toText } from './text.js'
+
+/** Keeps a serverless function alive until a promise has settled. */
+export type WaitUntil = ((promise: Promise<unknown>) => void) | null
+
+/** The API of `resumable-stream`. */
+export interface ResumableStreamContext {
+  /**
+   * Starts the stream, or follows it when there is one of this id. Of all who ask first, one starts it.
+   *
+   * @param makeStream - Called at once, once per id.
+   * @param skipCharacters - UTF-16 units that whoever follows has already.
+   * @returns null when it has ended, unless `serveEnded` is set.
+   * @throws What `makeStream` throws; EventStreamError when the store is out of reach and there is a stream of
+   *   this id already.
+   */
+  resumableStream(
+    streamId: string,
+    makeStream: () => ReadableStream<string>,
+    skipCharacters?: number,
+  ): Promise<ReadableStream<string> | null>
+  /**
+   * Starts a stream.
+   *
+   * @throws EventStreamError `ERR_STREAM_EXISTS` when there is or was one of this id.
+   */
+  createNewResumableStream(
+    streamId: string,
+    makeStream: () => ReadableStream<string>,
+    skipCharacters?: number,
+  ): Promise<ReadableStream<string> | null>
+  /** @returns undefined for an unknown id; null when it has ended, unless `serveEnded` is set. */
+  resumeExistingStream(
+    streamId: string,
+    skipCharacters?: number,
+  ): Promise<ReadableStream<string> | null | undefined>
+  /** @returns null for an unknown id, `'DONE'` when it has ended. */
+  hasExistingStream(streamId: string): Promise<null | true | 'DONE'>
+  /** Ends a stream, in whichever process its source is; that is cancelled. Readers have what came until then. */
+  stopStream(streamId: string): Promise<void>
+  /** Waits for the streams of this process, for so long at most, and leaves nothing behind. */
+  close(options?: { readonly graceMs?: number }): Promise<void>
+}
+
+export interface ContextHost {
+  readonly log: StreamLog
+  readonly options: ResolvedStreamsOptions
+  readonly waitUntil: WaitUntil
+  readonly serveEnded: boolean
+  onError(error: unknown): void
+}
+
+/** @param host - Whose log is closed with the context. */
+export function createContext(host: ContextHost): ResumableStreamContext {
+  return new Context(host)
+}
+
+class Context implements ResumableStreamContext {
+  readonly #host: ContextHost
+  readonly #streams: Streams
+
+  constructor(host: ContextHost) {
+    const { log, options, onError } = host
+    this.#host = host
+    this.#streams = new Streams({ log, options, relay: async () => undefined, onError })
+  }
+
+  async resumableStream(
+    streamId: string,
+    makeStream: () => ReadableStream<string>,
+    skipCharacters = 0,
+  ): Promise<ReadableStream<string> | null> {
+    checkSkip(skipCharacters)
+    const opened = await this.#open(streamId, makeStream)
+    if (opened.isNew) return this.#text(opened.id, 0, opened)
+    return (await this.resumeExistingStream(streamId, skipCharacters)) ?? null
+  }
+
+  async createNewResumableStream(
+    streamId: string,
+    makeStream: () => ReadableStream<string>,
+    _skipCharacters?: number,
+  ): Promise<ReadableStream<string>> {
+    const opened = await this.#open(streamId, makeStream)
+    if (opened.isNew) return this.#text(opened.id, 0, opened)
+    throw new EventStreamError(
+      'ERR_STREAM_EXISTS',
+      `There is a stream ${quote(streamId)} already; give each an id of its own, or use resumableStream.`,
+    )
+  }
+
+  async resumeExistingStream(
+    streamId: string,
+    skipCharacters = 0,
+  ): Promise<ReadableStream<string> | null | undefined> {
+    checkSkip(skipCharacters)
+    const id = channelOf(streamId)
+    const head = this.#streams.log.get(id)?.head ?? (await this.#streams.status(id))?.lastEventId
+    if (head === undefined) return undefined
+    const hasEnded = isEndId(head)
+    if (hasEnded && !this.#host.serveEnded) return null
+    const origin = await this.#streams.origin(id)
+    // The end is no chunk.
+    const ready = seqOf(head) - seqOf(origin) - Number(hasEnded)
+    return this.#text(id, skipCharacters, { origin }, ready)
+  }
+
+  async hasExistingStream(streamId: string): Promise<null | true | 'DONE'> {
+    const status = await this.#streams.status(channelOf(streamId))
+    if (status === undefined) return null
+    return status.state === 'active' ? true : 'DONE'
+  }
+
+  async stopStream(streamId: string): Promise<void> {
+    await this.#streams.stop(channelOf(streamId))
+  }
+
+  async close({ graceMs = 0 }: { readonly graceMs?: number } = {}): Promise<void> {
+    await this.#streams.close(graceMs)
+    await this.#host.log.close()
+  }
+
+  async #open(streamId: string, makeStream: () => ReadableStream<string>): Promise<OpenedStream> {
+    const { waitUntil } = this.#host
+    let failure: { readonly error: unknown } | undefined
+    const opened = await this.#streams.open(channelOf(streamId), () => {
+      try {
+        return makeStream()
+      } catch (error) {
+        failure = { error }
+        throw error
+      }
+    })
+    if (opened.ended !== undefined) waitUntil?.(opened.ended)
+    if (failure !== undefined) throw failure.error
+    return opened
+  }
+
+  async #text(
+    id: string,
+    skip: number,
+    { origin }: Pick<OpenedStream, 'origin'>,
+    ready = 0,
+  ): Promise<ReadableStream<string>> {
+    return toText(id, await this.#streams.entries(id, origin), skip, ready)
+  }
+}
+
+function checkSkip(units: unknown): void {
+  checkWhole('skipCharacters', units, 0)
+}
+
+/** Ids may be longer than names of channels, and hold anything. */
+function channelOf(streamId: string): string {
+  const text = String(streamId)
+  const isPlain = /^(?!sha256:)[\x20-\x7e]{1,200}$/.test(text)
+  if (isPlain) return text
+  return `sha256:${createHash('sha256').update(Buffer.from(text, 'utf16le')).digest('base64url')}`
+}
