@@ -1,5 +1,4 @@
 import { seqOf } from '../core/entry-id.js'
-import { EventStreamError, quote } from '../core/errors.js'
 import type { EncodedEvent } from '../core/event.js'
 import { encodeEnding, endId, isEndId } from '../core/stream-end.js'
 import type { StoredEvent } from './event-log.js'
@@ -21,7 +20,9 @@ export class MemoryStreams {
     const now = performance.now()
     this.expire(channel)
     const { stream } = channel
-    if (stream === undefined && seqOf(channel.head) > 0) return { outcome: 'channel' }
+    if (stream === undefined && (seqOf(channel.head) > 0 || channel.closed)) {
+      return { outcome: 'channel' }
+    }
     if (stream === undefined || (stream.token === token && from !== undefined && !channel.closed)) {
       channel.stream = {
         token,
@@ -106,20 +107,12 @@ export class MemoryStreams {
 
   #end(channel: MemoryChannel, { event, data }: EncodedEvent): void {
     const entry = { id: endId(channel.head), prevId: channel.head, event, data }
-    channel.add(entry, performance.now())
+    channel.usedAt = performance.now()
+    channel.add(entry, channel.usedAt)
     channel.closed = true
     clearTimeout(channel.lease)
     this.#added(channel, [entry])
   }
-}
-
-/** @throws EventStreamError `ERR_STREAM_PRODUCED` when a channel is a stream that has not ended. */
-export function checkUnproduced(name: string, isProduced: boolean): void {
-  if (!isProduced) return
-  throw new EventStreamError(
-    'ERR_STREAM_PRODUCED',
-    `The channel ${quote(name)} is a stream: only its producer appends to it, and endStream ends it.`,
-  )
 }
 
 /** All ends behind one entry have the same id. */

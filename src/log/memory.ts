@@ -12,16 +12,17 @@ import type {
   StoredEvent,
 } from './event-log.js'
 import { MemoryChannel, type Total } from './memory-channel.js'
-import { checkUnproduced, MemoryStreams } from './memory-streams.js'
+import { MemoryStreams } from './memory-streams.js'
 import { randomNonce } from './nonce.js'
-import type {
-  Claim,
-  Claimed,
-  Lease,
-  Produced,
-  Production,
-  StreamInfo,
-  StreamLog,
+import {
+  type Claim,
+  type Claimed,
+  checkUnproduced,
+  type Lease,
+  type Produced,
+  type Production,
+  type StreamInfo,
+  type StreamLog,
 } from './stream-log.js'
 
 /** Limits of an in-memory log. Whatever passes one of them is dropped, oldest first. */
@@ -185,7 +186,9 @@ class MemoryEventLog implements StreamLog {
     return undefined
   }
 
-  #isPast({ listeners, stream, usedAt }: MemoryChannel, now: number): boolean {
+  #isPast({ listeners, stream, closed, usedAt }: MemoryChannel, now: number): boolean {
+    // Its lease ends before it does.
+    if (stream !== undefined && !closed) return false
     return listeners.size === 0 && usedAt <= now - (stream?.limits.maxAgeMs ?? this.#maxAgeMs)
   }
 

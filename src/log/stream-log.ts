@@ -1,4 +1,5 @@
 import type { EntryId } from '../core/entry-id.js'
+import { EventStreamError, quote } from '../core/errors.js'
 import type { EncodedEvent } from '../core/event.js'
 import type { EventLog, StoredEvent } from './event-log.js'
 
@@ -42,7 +43,7 @@ export interface StreamInfo {
  * - `owned`: the token's owner is its producer.
  * - `taken`: somebody else is.
  * - `ended`: it has ended, however that was.
- * - `channel`: it has entries of other publishers, and is no stream. `info` is absent.
+ * - `channel`: it has entries of other publishers or was closed, and is no stream. `info` is absent.
  */
 export type Claimed =
   | { readonly outcome: 'owned' | 'taken' | 'ended'; readonly info: StreamInfo }
@@ -79,8 +80,8 @@ export interface Lease {
  * `streamLogSuite` is the contract in executable form.
  *
  * A stream's entries are read and followed as any channel's. `append` and `closeChannel` throw
- * EventStreamError `ERR_STREAM_PRODUCED` for a stream that has not ended, `ERR_CHANNEL_CLOSED` for
- * one that has. Of a stream whose lease has run out, by the log's clock, whoever looks next (by any
+ * EventStreamError `ERR_STREAM_PRODUCED` for a stream that has not ended, and `append` `ERR_CHANNEL_CLOSED`
+ * for one that has. Of a stream whose lease has run out, by the log's clock, whoever looks next (by any
  * method, and any process that follows it) finds the end `orphaned`.
  */
 export interface StreamLog extends EventLog {
@@ -113,4 +114,13 @@ export interface StreamLog extends EventLog {
 
 export function isStreamLog(log: EventLog): log is StreamLog {
   return 'claim' in log && 'produce' in log
+}
+
+/** @throws EventStreamError `ERR_STREAM_PRODUCED` when a channel is a stream that has not ended. */
+export function checkUnproduced(name: string, isProduced: boolean): void {
+  if (!isProduced) return
+  throw new EventStreamError(
+    'ERR_STREAM_PRODUCED',
+    `The channel ${quote(name)} is a stream: only its producer appends to it, and endStream ends it.`,
+  )
 }

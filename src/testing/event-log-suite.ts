@@ -172,6 +172,7 @@ function reading(withLog: WithLog): void {
     await log.append(a, [entry(1), entry(2), entry(3)])
     deepEqual(numbers(await log.read(a, { last: 2 }, all)), [2, 3])
     deepEqual(numbers(await log.read(a, { last: 9 }, all)), [1, 2, 3])
+    deepEqual(numbers(await log.read(a, { last: 0 }, all)), [])
     deepEqual(numbers(await log.read(`${a}-none`, { last: 2 }, all)), [])
   })
 

@@ -71,6 +71,8 @@ function claiming(withLog: WithLog): void {
     equal(await log.inspect(a), 'channel')
     deepEqual(await log.claim(a, claim()), { outcome: 'channel' })
     deepEqual(numbers(await log.read(a, 'earliest', all)), [1])
+    await log.closeChannel(`${a}-closed`)
+    deepEqual(await log.claim(`${a}-closed`, claim()), { outcome: 'channel' })
   })
 
   withLog('goes on with a stream that was lost, behind its last entry', async (log, a) => {

@@ -1,4 +1,5 @@
 import type { EntryId } from '../../core/entry-id.js'
+import type { EncodedEvent } from '../../core/event.js'
 import type { Appended, NewEntry, StoredEvent } from '../event-log.js'
 import type { Row } from './statements.js'
 
@@ -21,20 +22,28 @@ export function packEntries(entries: readonly NewEntry[]): PackedEntries {
     parts.push(part)
     length += part.length
   }
-  for (const { event, data, idempotencyKey } of entries) {
-    const isEscaped = !isPlain(data) || (event !== undefined && !isPlain(event))
-    const encode = (text: string) => Buffer.from(isEscaped ? JSON.stringify(text) : text)
+  for (const entry of entries) {
+    const { event, data, escaped } = escapeTexts(entry)
+    const { idempotencyKey } = entry
     flags.push(
       (idempotencyKey === undefined ? 0 : flag.key) +
         (event === undefined ? 0 : flag.event) +
-        (isEscaped ? flag.escaped : 0),
+        (escaped ? flag.escaped : 0),
     )
     add(encodeKey(idempotencyKey ?? ''))
-    add(event === undefined ? Buffer.alloc(0) : encode(event))
-    add(encode(data))
+    add(Buffer.from(event ?? ''))
+    add(Buffer.from(data))
   }
   at.push(length)
   return { at, flags, payload: Buffer.concat(parts, length) }
+}
+
+/** Both texts as Postgres takes them: as JSON strings, where one of them has to be. */
+export function escapeTexts({ event, data }: EncodedEvent): EncodedEvent & { escaped: boolean } {
+  const escaped = !isPlain(data) || (event !== undefined && !isPlain(event))
+  if (!escaped) return { event, data, escaped }
+  const escapedEvent = event === undefined ? undefined : JSON.stringify(event)
+  return { event: escapedEvent, data: JSON.stringify(data), escaped }
 }
 
 /** Whether Postgres takes it as it is: it has no NUL, and no halves of characters. */
@@ -98,7 +107,8 @@ export function parseLooks(rows: readonly Row[], count: number): (Look | undefin
   return looks
 }
 
-function parseEntry(row: Row): StoredEvent {
+/** @param row - With id, prev, escaped, event and data of an entry. */
+export function parseEntry(row: Row): StoredEvent {
   const decode = (text: unknown) => (row.escaped ? JSON.parse(text as string) : text) as string
   return {
     id: row.id as EntryId,

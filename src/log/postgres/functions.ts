@@ -6,7 +6,8 @@
  * Times are the server's, and never go back within a channel.
  */
 export const functions = `
--- Makes channels that are not there, and keeps those that would expire within their age.
+-- Makes channels that are not there, and keeps those that would expire within their age. Streams are kept by
+-- their producers alone; what is due of them is done.
 CREATE FUNCTION {schema}.ensure(p_names text[], p_origins bigint[], p_age interval)
 RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
@@ -14,10 +15,12 @@ DECLARE
 BEGIN
   IF cardinality(p_names) = (
     SELECT count(*) FROM {schema}.channel c
-    WHERE c.name = ANY (p_names) AND c.expires_at >= v_now + p_age
+    WHERE c.name = ANY (p_names) AND (c.lease_token IS NULL AND c.expires_at >= v_now + p_age
+      OR c.lease_token IS NOT NULL AND NOT {schema}.is_due(c, v_now))
   ) THEN
     RETURN;
   END IF;
+  PERFORM {schema}.settle(p_names);
   -- In one order, so that two who make the same ones do not wait for each other.
   INSERT INTO {schema}.channel (name, head_nonce, head_at, first_at, max_age, expires_at, purge_at)
   SELECT k.name, k.origin, v_now, v_now, p_age, v_now + p_age * 1.25, v_now + p_age * 1.25
@@ -31,7 +34,7 @@ BEGIN
     closed_at = CASE WHEN c.expires_at > v_now THEN c.closed_at END
   WHERE c.id IN (
     SELECT d.id FROM {schema}.channel d
-    WHERE d.name = ANY (p_names) AND d.expires_at < v_now + p_age
+    WHERE d.name = ANY (p_names) AND d.expires_at < v_now + p_age AND d.lease_token IS NULL
     FOR NO KEY UPDATE SKIP LOCKED
   );
 END $$;
@@ -63,9 +66,13 @@ BEGIN
   PERFORM set_config('lock_timeout', p_wait_ms::text, true);
   LOOP
     SELECT * INTO c FROM {schema}.channel WHERE name = p_name FOR NO KEY UPDATE;
-    EXIT WHEN FOUND;
+    EXIT WHEN FOUND AND (c.lease_token IS NULL OR NOT {schema}.is_due(c, clock_timestamp()));
     PERFORM {schema}.ensure(ARRAY[p_name], ARRAY[p_origin], p_age);
   END LOOP;
+  IF c.lease_token IS NOT NULL THEN
+    status := CASE WHEN c.closed_at IS NULL THEN 'produced' ELSE 'closed' END;
+    RETURN;
+  END IF;
   v_now := greatest(clock_timestamp(), c.head_at);
   SELECT * INTO p FROM {schema}.producer WHERE channel = c.id AND id = p_producer;
   IF p.batch >= p_batch THEN
@@ -186,7 +193,7 @@ BEGIN
   LEFT JOIN LATERAL (
     SELECT l.*, min(l.start) FILTER (WHERE l.seq <> k.after) OVER () AS base FROM (
       SELECT * FROM {schema}.entry f
-      WHERE f.channel = c.id AND f.at > clock_timestamp() - p_age
+      WHERE f.channel = c.id AND (c.lease_token IS NOT NULL OR f.at > clock_timestamp() - p_age)
         AND f.seq >= greatest(c.first_seq, CASE WHEN k.given < 0 THEN c.head_seq + k.given + 1 ELSE k.given END)
       ORDER BY f.seq LIMIT p_max_events + 1
     ) l
@@ -195,13 +202,19 @@ BEGIN
 END $$;
 
 CREATE FUNCTION {schema}.close(p_name text, p_origin bigint, p_wait_ms integer, p_age interval)
-RETURNS void LANGUAGE plpgsql AS $$
+RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+  v_closed_at timestamptz;
 BEGIN
   PERFORM set_config('lock_timeout', p_wait_ms::text, true);
   LOOP
     PERFORM {schema}.ensure(ARRAY[p_name], ARRAY[p_origin], p_age);
-    UPDATE {schema}.channel SET closed_at = coalesce(closed_at, clock_timestamp()) WHERE name = p_name;
-    EXIT WHEN FOUND;
+    UPDATE {schema}.channel
+    SET closed_at = CASE WHEN lease_token IS NULL THEN coalesce(closed_at, clock_timestamp()) ELSE closed_at END
+    WHERE name = p_name RETURNING closed_at INTO v_closed_at;
+    IF FOUND THEN
+      RETURN CASE WHEN v_closed_at IS NULL THEN 'produced' ELSE 'closed' END;
+    END IF;
   END LOOP;
 END $$;
 
@@ -214,7 +227,7 @@ BEGIN
   DELETE FROM {schema}.producer WHERE channel = v_id;
 END $$;
 
--- Deletes what is due of some channels, and channels that nobody has used for their age. Whoever else
+-- Deletes what is past its age in some channels, and channels that nobody has used for their age. Whoever else
 -- purges takes other ones. Producers are remembered for an hour.
 CREATE FUNCTION {schema}.purge(
   p_channels integer DEFAULT 100, p_entries integer DEFAULT 10000,
@@ -240,7 +253,8 @@ BEGIN
     f := NULL;
     IF c.expires_at > v_now THEN
       SELECT * INTO f FROM {schema}.entry
-      WHERE channel = c.id AND seq >= c.first_seq AND at > v_now - c.max_age ORDER BY seq LIMIT 1;
+      WHERE channel = c.id AND seq >= c.first_seq
+        AND (c.lease_token IS NOT NULL OR at > v_now - c.max_age) ORDER BY seq LIMIT 1;
     END IF;
     v_until := coalesce(f.seq, c.head_seq + 1);
     DELETE FROM {schema}.entry WHERE channel = c.id AND seq >= c.kept_seq
@@ -258,7 +272,8 @@ BEGIN
       UPDATE {schema}.channel SET first_seq = v_until, kept_seq = v_until,
         first_start = coalesce(f.start, bytes), kept_start = coalesce(f.start, bytes),
         first_at = coalesce(f.at, v_now),
-        purge_at = greatest(v_now + max_age * 0.25, least(expires_at, f.at + max_age))
+        purge_at = greatest(v_now + max_age * 0.25,
+          CASE WHEN lease_token IS NULL THEN least(expires_at, f.at + max_age) ELSE expires_at END)
       WHERE id = c.id;
     END IF;
   END LOOP;

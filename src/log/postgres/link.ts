@@ -17,6 +17,8 @@ export interface Task {
   readonly what: string
   /** Whether something may have been done that nobody knows of, when it is too late. */
   readonly writes: boolean
+  /** Whether it can be done again without harm, by whoever has called. */
+  readonly isRepeatable?: boolean | undefined
   readonly text: string
   /**
    * @param attempt - 1, and one more whenever the one before was lost.
@@ -187,6 +189,11 @@ export class Link {
   }
 }
 
+/** Whoever locks a channel for longer than a statement waits must not find a queue of them afterwards. */
+export function lockMs(leftMs: number): number {
+  return Math.max(1, Math.ceil(leftMs))
+}
+
 /** Soon at first, then every second or two, never all processes at once. */
 export function retryDelayMs(tries: number): number {
   return Math.round(Math.min(2000, 25 * 2 ** Math.min(tries, 7)) * (0.5 + Math.random() / 2))
@@ -199,8 +206,9 @@ function unavailable(
   mayBeDone: boolean,
 ): EventStreamError {
   const reason = cause === undefined ? '' : ` (${messageOf(cause)})`
+  const keyed = task.isRepeatable ? '' : ' with an idempotency key'
   const advice = mayBeDone
-    ? 'It may have been done all the same: try again with an idempotency key'
+    ? `It may have been done all the same: try again${keyed}`
     : 'Nothing was done: try again later'
   const message = `${task.what} failed: ${why}${reason}. ${advice}.`
   return new EventStreamError('ERR_LOG_UNAVAILABLE', message, { cause })

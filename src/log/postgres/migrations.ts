@@ -1,4 +1,5 @@
 import { functions } from './functions.js'
+import { streamFunctions } from './stream-functions.js'
 
 /** What brings the schema from one version to the next. Never changed once it was published. */
 export interface Migration {
@@ -17,7 +18,8 @@ export interface Migration {
  * - A channel is changed by each append, so no column that an append changes is in an index, and half of
  *   each page is free: Postgres then writes the new row beside the old one, and touches no index.
  * - `purge_at` is when a channel is to be looked at, by whoever purges.
- * - `lease_owner`, `lease_token` and `lease_until` are for streams that have one producer and an end.
+ * - A channel with a `lease_token` is a stream: it has one producer, which is the one that has the token, and
+ *   an end, which is `closed_at`. Its limits are the producer's, and its entries have no age of their own.
  */
 const tables = `
 CREATE TABLE {schema}.channel (
@@ -36,9 +38,11 @@ CREATE TABLE {schema}.channel (
   expires_at timestamptz NOT NULL,
   purge_at timestamptz NOT NULL,
   closed_at timestamptz,
-  lease_owner text,
-  lease_token bigint,
-  lease_until timestamptz
+  lease_token text COLLATE "C",
+  lease_until timestamptz,
+  origin_seq bigint,
+  origin_nonce bigint,
+  started_at timestamptz
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05);
 
 CREATE INDEX channel_purge_at ON {schema}.channel (purge_at);
@@ -74,7 +78,7 @@ CREATE TABLE {schema}.producer (
 
 export const migrations: readonly Migration[] = [
   { version: 1, sql: tables },
-  { version: 2, sql: functions },
+  { version: 2, sql: streamFunctions + functions },
 ]
 
 /** The version of the schema that this code works with. */

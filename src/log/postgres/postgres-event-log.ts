@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto'
 import { encodeChannelName } from '../../core/cursor.js'
-import { type EntryId, isEntryId, seqOf } from '../../core/entry-id.js'
+import { type EntryId, seqOf } from '../../core/entry-id.js'
 import { EventStreamError, quote } from '../../core/errors.js'
+import type { EncodedEvent } from '../../core/event.js'
 import type {
   Appended,
-  EventLog,
   LogHealth,
   LogListener,
   NewEntry,
@@ -15,17 +15,29 @@ import type {
   StoredEvent,
 } from '../event-log.js'
 import { randomNonce } from '../nonce.js'
+import {
+  type Claim,
+  type Claimed,
+  checkUnproduced,
+  type Lease,
+  type Produced,
+  type Production,
+  type StreamInfo,
+  type StreamLog,
+} from '../stream-log.js'
 import { Batches } from './batches.js'
 import { messageOf } from './failure.js'
 import { Followers } from './followers.js'
-import { type Look, packEntries, parseAppended, parseLooks, withoutRepetitions } from './format.js'
+import { packEntries, parseAppended, withoutRepetitions } from './format.js'
 import { HeadLookups } from './head-lookups.js'
 import { Health } from './health.js'
-import { Link, type Task } from './link.js'
+import { Link, lockMs, type Task } from './link.js'
 import { Listener } from './listener.js'
 import { Notifier } from './notifier.js'
 import { type PostgresEventLogOptions, resolvePostgresOptions } from './options.js'
+import { PostgresStreams } from './postgres-streams.js'
 import { Purger } from './purger.js'
+import { Reads } from './reads.js'
 import { purgeText } from './schema.js'
 import { type Row, Statements } from './statements.js'
 import { within } from './within.js'
@@ -48,11 +60,11 @@ const notifyText = `SELECT set_config('synchronous_commit', 'off', true), pg_not
  *
  * @throws EventStreamError `ERR_OPTION` when an option cannot work.
  */
-export function postgresEventLog(options: PostgresEventLogOptions): EventLog & RemoteLog {
+export function postgresEventLog(options: PostgresEventLogOptions): StreamLog & RemoteLog {
   return new PostgresEventLog(options)
 }
 
-class PostgresEventLog implements EventLog, RemoteLog {
+class PostgresEventLog implements StreamLog, RemoteLog {
   readonly #schema: string
   readonly #age: string
   readonly #maxEvents: number
@@ -65,6 +77,8 @@ class PostgresEventLog implements EventLog, RemoteLog {
   readonly #notifier: Notifier
   readonly #followers: Followers
   readonly #lookups: HeadLookups
+  readonly #reads: Reads
+  readonly #streams: PostgresStreams
   readonly #batches: Batches
   readonly #purger: Purger
   readonly #producer = String(randomBytes(8).readBigInt64BE())
@@ -102,7 +116,13 @@ class PostgresEventLog implements EventLog, RemoteLog {
       },
     )
     this.#notifier = new Notifier((payload) => this.#notify(payload))
-    this.#lookups = new HeadLookups((names) => this.#heads(names))
+    const run = (task: Task) => this.#link.run(task)
+    this.#reads = new Reads(schema, this.#age, run)
+    this.#streams = new PostgresStreams(schema, {
+      run,
+      tell: (name, entries) => this.#added(name, entries),
+    })
+    this.#lookups = new HeadLookups((names) => this.#reads.heads(names))
     this.#followers = new Followers(this.#followHost(), {
       // A channel that is followed is kept by being looked at.
       pollMs: Math.min(resolved.pollIntervalMs, Math.max(10, maxAgeMs / 2)),
@@ -140,24 +160,7 @@ class PostgresEventLog implements EventLog, RemoteLog {
 
   async read(channel: string, from: ReadFrom, limit: PageLimit): Promise<Page> {
     this.#use()
-    const earliest = () => this.#look(channel, null, limit)
-    if (typeof from === 'object' || from === 'earliest') {
-      const start = from === 'earliest' ? null : -from.last
-      const { entries, head } = await this.#look(channel, start, limit)
-      return { entries, gap: undefined, head }
-    }
-    if (!isEntryId(from)) return { ...pageOf(await earliest()), gap: 'unknown' }
-    const look = await this.#look(channel, seqOf(from), limit)
-    if (from === look.head) return { entries: [], gap: undefined, head: look.head }
-    const { anchor, entries, head } = look
-    if (anchor === from || (anchor === undefined && entries[0]?.prevId === from)) {
-      return { entries, gap: undefined, head }
-    }
-    const trimmedTo = anchor === undefined ? (entries[0]?.prevId ?? head) : '0-0'
-    const gap = seqOf(from) < seqOf(trimmedTo) ? 'trimmed' : 'unknown'
-    // It begins at the place that was asked for, which may be behind the earliest one.
-    const isEarliest = anchor === undefined && entries.length > 0
-    return { ...pageOf(isEarliest ? look : await earliest()), gap }
+    return this.#reads.page(channel, from, limit)
   }
 
   async heads(channels: readonly string[]): Promise<readonly EntryId[]> {
@@ -173,12 +176,39 @@ class PostgresEventLog implements EventLog, RemoteLog {
   async closeChannel(channel: string): Promise<void> {
     this.#use()
     const name = encodeChannelName(channel)
-    await this.#link.run({
+    const [row] = await this.#link.run({
       what: `The closing of ${quote(channel)}`,
       writes: true,
-      text: `SELECT ${this.#schema}.close($1, $2, $3, $4)`,
+      isRepeatable: true,
+      text: `SELECT ${this.#schema}.close($1, $2, $3, $4) AS status`,
       values: (_attempt, leftMs) => [name, randomNonce(), lockMs(leftMs), this.#age],
     })
+    checkUnproduced(channel, row?.status === 'produced')
+  }
+
+  async claim(channel: string, claim: Claim): Promise<Claimed> {
+    this.#use()
+    return this.#streams.claim(channel, claim)
+  }
+
+  async produce(channel: string, production: Production): Promise<Produced> {
+    this.#use()
+    return this.#streams.produce(channel, production)
+  }
+
+  async renew(leases: readonly Lease[]): Promise<readonly boolean[]> {
+    this.#use()
+    return this.#streams.renew(leases)
+  }
+
+  async endStream(channel: string, ending: EncodedEvent): Promise<StreamInfo | undefined> {
+    this.#use()
+    return this.#streams.end(channel, ending)
+  }
+
+  async inspect(channel: string): Promise<StreamInfo | 'channel' | undefined> {
+    this.#use()
+    return this.#streams.inspect(channel)
   }
 
   close(): Promise<void> {
@@ -220,6 +250,7 @@ class PostgresEventLog implements EventLog, RemoteLog {
         return [...place, nonces[attempt - 1], at, flags, payload, ...limits]
       },
     })
+    checkUnproduced(channel, row?.status === 'produced')
     if (row?.status === 'closed') {
       throw new EventStreamError(
         'ERR_CHANNEL_CLOSED',
@@ -241,6 +272,10 @@ class PostgresEventLog implements EventLog, RemoteLog {
       const { event, data } = entries[i] as NewEntry
       if (!duplicate) added.push({ id, prevId, event, data })
     }
+    this.#added(name, added)
+  }
+
+  #added(name: string, added: readonly StoredEvent[]): void {
     const last = added.at(-1)
     if (last === undefined) return
     this.#followers.appended(name, added)
@@ -263,7 +298,12 @@ class PostgresEventLog implements EventLog, RemoteLog {
       missed: () => this.#listener.check(),
       heads: (names: readonly string[]) => this.#lookups.heads(names),
       looks: (names: readonly string[], after: readonly EntryId[]) =>
-        this.#looks(`The look at ${names.length} channels`, names, after.map(seqOf), livePage),
+        this.#reads.looks(
+          `The look at ${names.length} channels`,
+          names,
+          after.map(seqOf),
+          livePage,
+        ),
     }
   }
 
@@ -277,46 +317,6 @@ class PostgresEventLog implements EventLog, RemoteLog {
         'connection for that, which is kept.',
       { cause },
     )
-  }
-
-  async #look(channel: string, from: number | null, limit: PageLimit): Promise<Look> {
-    const what = `The read of ${quote(channel)}`
-    const [look] = await this.#looks(what, [encodeChannelName(channel)], [from], limit)
-    return look as Look
-  }
-
-  async #looks(
-    what: string,
-    names: readonly string[],
-    from: readonly (number | null)[],
-    { maxEvents, maxLength }: PageLimit,
-  ): Promise<(Look | undefined)[]> {
-    const text = `SELECT * FROM ${this.#schema}.pages($1, $2, $3, $4, $5, $6)`
-    const values = () => [names, names.map(randomNonce), from, maxEvents, maxLength, this.#age]
-    const rows = await this.#runWhole({ what, writes: false, text, values }, names.length)
-    // One more comes than is asked for, as it may be the one to begin behind.
-    return parseLooks(rows, names.length).map((look) =>
-      look === undefined ? look : { ...look, entries: look.entries.slice(0, maxEvents) },
-    )
-  }
-
-  async #heads(names: readonly string[]): Promise<ReadonlyMap<string, EntryId>> {
-    const task = {
-      what: `The look at ${names.length} channels`,
-      writes: false,
-      text: `SELECT * FROM ${this.#schema}.heads($1, $2, $3)`,
-      values: () => [names, names.map(randomNonce), this.#age],
-    }
-    const rows = await this.#runWhole(task, names.length)
-    return new Map(rows.map(({ i, head }) => [names[Number(i) - 1] as string, head as EntryId]))
-  }
-
-  /** A channel may be purged after it was seen to be there, and before it was looked at: then again. */
-  async #runWhole(task: Task, count: number): Promise<readonly Row[]> {
-    for (;;) {
-      const rows = await this.#link.run(task)
-      if (new Set(rows.map(({ i }) => i)).size === count) return rows
-    }
   }
 
   async #purge(): Promise<number> {
@@ -347,15 +347,6 @@ class PostgresEventLog implements EventLog, RemoteLog {
     if (this.#closing !== undefined) throw closedError()
     this.#purger.used()
   }
-}
-
-function pageOf({ entries, head }: Look): Pick<Page, 'entries' | 'head'> {
-  return { entries, head }
-}
-
-/** Whoever locks a channel for longer than an append waits must not find a queue of them afterwards. */
-function lockMs(leftMs: number): number {
-  return Math.max(1, Math.ceil(leftMs))
 }
 
 function closedError(): EventStreamError {

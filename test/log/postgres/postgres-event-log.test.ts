@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, test } from '@jest/globals'
 import { Pool } from 'pg'
 import { type PostgresPool, postgresEventLog, setUpPostgres } from '../../../src/postgres.js'
-import { eventLogSuite } from '../../../src/testing.js'
+import { eventLogSuite, streamLogSuite } from '../../../src/testing.js'
 import { describeWithPostgres } from '../../support/describe-with-postgres.js'
 import { PostgresServer } from '../../support/postgres-server.js'
 
@@ -27,5 +27,9 @@ describeWithPostgres('postgresEventLog', () => {
   describe.each(Object.keys(sources))('with %s', (name) => {
     const pool = sources[name] as () => string | PostgresPool
     eventLogSuite(test, async (limits) => postgresEventLog({ ...limits, pool: pool() }))
+    // Nobody else looks for a follower whose producer is gone.
+    streamLogSuite(test, async (limits) =>
+      postgresEventLog({ ...limits, pool: pool(), pollIntervalMs: 200 }),
+    )
   })
 })

@@ -1,0 +1,138 @@
+import { encodeChannelName } from '../../core/cursor.js'
+import { type EntryId, seqOf } from '../../core/entry-id.js'
+import { quote } from '../../core/errors.js'
+import type { EncodedEvent } from '../../core/event.js'
+import type { StoredEvent } from '../event-log.js'
+import { randomNonce } from '../nonce.js'
+import type { Claim, Claimed, Lease, Produced, Production, StreamInfo } from '../stream-log.js'
+import { escapeTexts, packEntries, parseEntry } from './format.js'
+import { lockMs, type Task } from './link.js'
+import type { Row } from './statements.js'
+
+/** What streams need of the log. */
+export interface StreamHost {
+  run(task: Task): Promise<readonly Row[]>
+  /** Tells followers, here and elsewhere. They may have been told already. */
+  tell(name: string, entries: readonly StoredEvent[]): void
+}
+
+/** Streams in Postgres. Whatever is lost on its way is sent again: the server knows what it has done. */
+export class PostgresStreams {
+  readonly #schema: string
+  readonly #host: StreamHost
+
+  constructor(schema: string, host: StreamHost) {
+    this.#schema = schema
+    this.#host = host
+  }
+
+  async claim(channel: string, { token, leaseMs, limits, from }: Claim): Promise<Claimed> {
+    const name = encodeChannelName(channel)
+    const place = [...partsOf(from?.origin), ...partsOf(from?.head)]
+    for (;;) {
+      const [row] = await this.#run(
+        `The claim of ${quote(channel)}`,
+        `SELECT c.outcome, i.* FROM {schema}.claim($1,$2,$3,$4,$5,$6,$7,$8,$9,$10) AS c (outcome)
+         LEFT JOIN LATERAL {schema}.inspect(CASE WHEN c.outcome <> 'channel' THEN $1 END, $3) i ON true`,
+        (waitMs) => {
+          const own = [name, randomNonce(), waitMs, token]
+          return [...own, interval(leaseMs), interval(limits.maxAgeMs), ...place]
+        },
+      )
+      const outcome = row?.outcome as Claimed['outcome']
+      if (outcome === 'channel') return { outcome }
+      const info = infoOf(row)
+      // It has ended, or passed its age, in the same moment.
+      if (typeof info === 'object') return { outcome: info.end ? 'ended' : outcome, info }
+    }
+  }
+
+  async produce(channel: string, production: Production): Promise<Produced> {
+    const { token, leaseMs, limits, entries } = production
+    const name = encodeChannelName(channel)
+    const { at, flags, payload } = packEntries(entries)
+    const nonces = entries.map(({ id }) => partsOf(id)[1])
+    const [row] = await this.#run(
+      `The append to the stream ${quote(channel)}`,
+      'SELECT {schema}.produce($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13) AS produced',
+      (waitMs) => {
+        const place = [name, waitMs, token, interval(leaseMs), ...partsOf(entries[0]?.prevId)]
+        const { maxEvents, maxBytes, maxAgeMs } = limits
+        return [...place, nonces, at, flags, payload, maxEvents, maxBytes, interval(maxAgeMs)]
+      },
+    )
+    const produced = row?.produced as Produced
+    if (produced === 'appended') this.#host.tell(name, entries)
+    return produced
+  }
+
+  async renew(leases: readonly Lease[]): Promise<readonly boolean[]> {
+    if (leases.length === 0) return []
+    const names = leases.map(({ channel }) => encodeChannelName(channel))
+    const tokens = leases.map(({ token }) => token)
+    const times = leases.map(({ leaseMs }) => interval(leaseMs))
+    const rows = await this.#run(
+      `The renewal of ${leases.length} streams`,
+      'SELECT i FROM {schema}.renew($1, $2, $3)',
+      () => [names, tokens, times],
+    )
+    const holding = new Set(rows.map(({ i }) => Number(i) - 1))
+    return leases.map((_lease, i) => holding.has(i))
+  }
+
+  async end(channel: string, ending: EncodedEvent): Promise<StreamInfo | undefined> {
+    const name = encodeChannelName(channel)
+    const { escaped, event, data } = escapeTexts(ending)
+    const [row] = await this.#run(
+      `The end of ${quote(channel)}`,
+      `SELECT i.* FROM {schema}.end_stream($1, $2, $3, $4, $5) AS e (name)
+       CROSS JOIN LATERAL {schema}.inspect(e.name, $2) i`,
+      (waitMs) => [name, waitMs, escaped, event ?? null, data],
+    )
+    const info = infoOf(row)
+    if (typeof info !== 'object') return undefined
+    if (info.end !== undefined) this.#host.tell(name, [info.end])
+    return info
+  }
+
+  async inspect(channel: string): Promise<StreamInfo | 'channel' | undefined> {
+    const name = encodeChannelName(channel)
+    const text = 'SELECT * FROM {schema}.inspect($1, $2)'
+    const what = `The look at ${quote(channel)}`
+    const [row] = await this.#run(what, text, (waitMs) => [name, waitMs])
+    return infoOf(row)
+  }
+
+  /** @param values - Gets how many milliseconds a lock may be waited for. */
+  #run(what: string, text: string, values: (waitMs: number) => unknown[]): Promise<readonly Row[]> {
+    return this.#host.run({
+      what,
+      writes: true,
+      isRepeatable: true,
+      text: text.replaceAll('{schema}', this.#schema),
+      values: (_attempt, leftMs) => values(lockMs(leftMs)),
+    })
+  }
+}
+
+/** `seq` and nonce. */
+function partsOf(id: EntryId | undefined): readonly (number | null)[] {
+  if (id === undefined) return [null, null]
+  return [seqOf(id), Number(id.slice(id.indexOf('-') + 1))]
+}
+
+function interval(ms: number): string {
+  return `${ms} milliseconds`
+}
+
+/** What the function `inspect` has answered. */
+function infoOf(row: Row | undefined): StreamInfo | 'channel' | undefined {
+  if (row?.kind === 'channel') return 'channel'
+  if (row?.kind !== 'stream') return undefined
+  return {
+    origin: row.origin as EntryId,
+    head: row.id as EntryId,
+    startedAt: Number(row.started),
+    end: row.ended ? parseEntry(row) : undefined,
+  }
+}
