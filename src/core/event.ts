@@ -5,7 +5,7 @@ import { checkEventName } from './wire.js'
 export interface NewEvent {
   /**
    * Name that `EventSource` listeners are registered for. Not `stream-open`, `stream-reset`,
-   * `stream-error` or `stream-end`, which tell clients about the stream itself. `error` and `open` also run the
+   * `stream-error`, `stream-end` or `stream-bytes`, which tell clients about the stream itself. `error` and `open` also run the
    * browser's own handlers of these names.
    * @defaultValue 'message'
    */

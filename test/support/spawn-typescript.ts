@@ -1,5 +1,5 @@
 import { type ChildProcessByStdio, spawn } from 'node:child_process'
-import type { Readable } from 'node:stream'
+import type { Readable, Writable } from 'node:stream'
 import { buildSync } from 'esbuild'
 
 /**
@@ -11,7 +11,7 @@ import { buildSync } from 'esbuild'
 export function spawnTypeScript(
   script: string,
   ...args: readonly string[]
-): ChildProcessByStdio<null, Readable, null> {
+): ChildProcessByStdio<Writable, Readable, null> {
   const { outputFiles } = buildSync({
     stdin: { contents: script, loader: 'ts', resolveDir: __dirname },
     bundle: true,
@@ -20,6 +20,9 @@ export function spawnTypeScript(
     define: { __dirname: JSON.stringify(__dirname) },
     write: false,
   })
-  const code = outputFiles[0]?.text ?? ''
-  return spawn(process.execPath, ['-e', code, ...args], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const child = spawn(process.execPath, ['-', ...args], { stdio: ['pipe', 'pipe', 'inherit'] })
+  // One that ends at once leaves some of it unread.
+  child.stdin.on('error', () => undefined)
+  child.stdin.end(`process.argv.splice(1, 1)\n${outputFiles[0]?.text}`)
+  return child
 }

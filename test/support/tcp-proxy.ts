@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
+import { Transform } from 'node:stream'
 
 /** The two ends of one connection through the proxy. */
 interface Pair {
@@ -13,22 +14,27 @@ export class TcpProxy {
   readonly #target: URL
   readonly #server: Server
   readonly #pairs = new Set<Pair>()
+  readonly #delayMs: number
   #isCut = false
   #isFrozen = false
 
-  private constructor(target: URL, server: Server) {
+  private constructor(target: URL, server: Server, delayMs: number) {
     this.#target = target
     this.#server = server
+    this.#delayMs = delayMs
     this.port = (server.address() as AddressInfo).port
     server.on('connection', (client) => this.#take(client))
   }
 
-  /** @param target - URL of the server, with its port: `redis://127.0.0.1:6379`. */
-  static async start(target: string): Promise<TcpProxy> {
+  /**
+   * @param target - URL of the server, with its port: `redis://127.0.0.1:6379`.
+   * @param delayMs - Milliseconds that what is sent takes to either side.
+   */
+  static async start(target: string, delayMs = 0): Promise<TcpProxy> {
     // Each side may say that it has no more to send, and still receive.
     const server = createServer({ allowHalfOpen: true, noDelay: true })
     await once(server.listen(0, '127.0.0.1'), 'listening')
-    return new TcpProxy(new URL(target), server)
+    return new TcpProxy(new URL(target), server, delayMs)
   }
 
   /** That of the server, but for host and port, and without a slash behind it. */
@@ -61,15 +67,15 @@ export class TcpProxy {
   freeze(): void {
     this.#isFrozen = true
     for (const { client, upstream } of this.#pairs) {
-      client.unpipe(upstream).pause()
-      upstream.unpipe(client).pause()
+      client.unpipe().pause()
+      upstream.unpipe().pause()
     }
   }
 
   /** Passes on all that came meanwhile. */
   thaw(): void {
     this.#isFrozen = false
-    for (const pair of this.#pairs) flow(pair)
+    for (const pair of this.#pairs) flow(pair, this.#delayMs)
   }
 
   /** Stops listening and resets all connections. May be called twice. */
@@ -100,7 +106,7 @@ export class TcpProxy {
       socket.on('error', () => undefined)
       socket.on('close', (hadError) => this.#closed(pair, hadError))
     }
-    if (!this.#isFrozen) flow(pair)
+    if (!this.#isFrozen) flow(pair, this.#delayMs)
   }
 
   #closed(pair: Pair, hadError: boolean): void {
@@ -109,14 +115,25 @@ export class TcpProxy {
   }
 }
 
-function flow(pair: Pair): void {
+function flow(pair: Pair, delayMs: number): void {
   const { client, upstream } = pair
   if (client.destroyed || upstream.destroyed) {
     reset(pair)
     return
   }
-  client.pipe(upstream)
-  upstream.pipe(client)
+  pass(client, upstream, delayMs)
+  pass(upstream, client, delayMs)
+}
+
+function pass(from: Socket, to: Socket, delayMs: number): void {
+  if (delayMs === 0) from.pipe(to)
+  else from.pipe(late(delayMs)).pipe(to)
+}
+
+function late(delayMs: number): Transform {
+  return new Transform({
+    transform: (chunk, _encoding, done) => void setTimeout(done, delayMs, null, chunk),
+  })
 }
 
 function reset({ client, upstream }: Pair): void {
