@@ -136,7 +136,7 @@ export class Producer {
     if (end !== undefined && end.id === this.#end?.id && end.data === this.#end.data) return
     const ending = (end && endingOf(end)) ?? { state: 'orphaned' }
     this.#ending = ending
-    this.#detach()
+    this.detach()
     this.#announce(this.#endEntry(ending))
   }
 
@@ -157,7 +157,7 @@ export class Producer {
     if (this.#made % perTurn === 0) await new Promise((resolve) => setImmediate(resolve))
     while (this.#tail.aheadBytes > this.#host.options.maxAheadBytes && !this.signal.aborted) {
       if (this.#appender?.isAway) {
-        this.#detach()
+        this.detach()
         return
       }
       const roomy = new Promise<void>((resolve) => {
@@ -201,7 +201,7 @@ export class Producer {
 
   async #lost(why: Lost): Promise<void> {
     if (why === 'closed') {
-      this.#detach()
+      this.detach()
       return
     }
     const info = await this.#host.log.inspect(this.channel).catch(() => undefined)
@@ -209,7 +209,7 @@ export class Producer {
   }
 
   /** The log will not have the rest. It finds the stream orphaned, as its lease is not renewed. */
-  #detach(): void {
+  detach(): void {
     this.#isDetached = true
     this.#appender?.stop()
     this.#tail.detach()

@@ -3,6 +3,7 @@ import { checkChannel } from '../core/channels.js'
 import type { EntryId } from '../core/entry-id.js'
 import { EventStreamError, quote } from '../core/errors.js'
 import { encodeEnding, isEndId, type StreamEnd } from '../core/stream-end.js'
+import { within } from '../core/within.js'
 import type { EventLog, StoredEvent } from '../log/event-log.js'
 import { isStreamLog, type StreamInfo, type StreamLog } from '../log/stream-log.js'
 import { endingOf, type StreamEvent } from './chunk.js'
@@ -12,6 +13,9 @@ import { ProducedLog } from './produced-log.js'
 import { Producer, type ProducerHost } from './producer.js'
 import { readEntries, toReadable } from './reader.js'
 import { iterate, type MakeSource, type Source } from './source.js'
+
+/** How long `close` waits for the log to have the ends of what it has stopped. */
+const farewellMs = 500
 
 /** How a stream stands. */
 export interface StreamStatus {
@@ -165,16 +169,11 @@ export class Streams {
   async close(graceMs: number): Promise<void> {
     this.#isClosing = true
     const all = this.log.producers
-    const ended = Promise.all(all.map((producer) => producer.ended))
-    let timer: NodeJS.Timeout | undefined
-    const late = new Promise<'late'>((resolve) => {
-      timer = setTimeout(resolve, graceMs, 'late')
-    })
-    if ((await Promise.race([ended, late])) === 'late') {
+    if (!(await within(Promise.all(all.map(({ ended }) => ended)), graceMs))) {
       const ending = { state: 'aborted' as const, reason: 'closing' }
-      await Promise.all(all.map((producer) => producer.end(ending)))
+      await within(Promise.all(all.map((producer) => producer.end(ending))), farewellMs)
     }
-    clearTimeout(timer)
+    for (const producer of all) producer.detach()
     this.#leases?.close()
   }
 
@@ -232,7 +231,7 @@ export class Streams {
     try {
       return await log.follow(channel, listener)
     } catch (error) {
-      this.#away(error, channel)
+      if (!isAway(error)) this.#host.onError(error)
       return () => undefined
     }
   }

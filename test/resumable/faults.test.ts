@@ -153,7 +153,7 @@ function faults(name: StoreName): void {
     proxy.cut()
     source.give('while ')
     expect((await reader.read()).value?.data).toBe('while ')
-    await until(() => errors.length === 1, 20_000)
+    await until(() => errors.length === 1)
     expect(errors).toMatchObject([{ code: 'ERR_LOG_UNAVAILABLE' }])
     proxy.heal()
     source.give('after')

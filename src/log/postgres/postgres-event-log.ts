@@ -3,6 +3,7 @@ import { encodeChannelName } from '../../core/cursor.js'
 import { type EntryId, seqOf } from '../../core/entry-id.js'
 import { EventStreamError, quote } from '../../core/errors.js'
 import type { EncodedEvent } from '../../core/event.js'
+import { within } from '../../core/within.js'
 import type {
   Appended,
   LogHealth,
@@ -40,7 +41,6 @@ import { Purger } from './purger.js'
 import { Reads } from './reads.js'
 import { purgeText } from './schema.js'
 import { type Row, Statements } from './statements.js'
-import { within } from './within.js'
 
 /** What live entries are read by. */
 const livePage: PageLimit = { maxEvents: 256, maxLength: 65_536 }

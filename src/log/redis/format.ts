@@ -16,14 +16,23 @@ export function channelKeys(prefix: string, channel: string): ChannelKeys {
   return { keys: [`${base}:s`, `${base}:m`, `${base}:k`], live: `${base}:l` }
 }
 
-/** Name and data in one text. A name has no line breaks. */
+/** Instead of a name, which has no line breaks. */
+const escaped = '\r'
+
+/** Name and data in one text, which UTF-8 keeps as it is. */
 export function packEntry({ event = '', data }: NewEntry): string {
-  return `${event}\n${data}`
+  const text = `${event}\n${data}`
+  // UTF-8 has no halves of characters, and JSON has a way to say them.
+  return text.isWellFormed() ? text : `${escaped}\n${JSON.stringify([event, data])}`
 }
 
 function unpack(id: EntryId, prevId: EntryId, text: string): StoredEvent {
   const end = text.indexOf('\n')
-  return { id, prevId, event: text.slice(0, end) || undefined, data: text.slice(end + 1) }
+  const [event, data] =
+    text.startsWith(escaped) && end === 1
+      ? (JSON.parse(text.slice(2)) as [string, string])
+      : [text.slice(0, end), text.slice(end + 1)]
+  return { id, prevId, event: event || undefined, data }
 }
 
 /** An entry of the stream: `<nonce of the one before> <time> <bytes before>`, then what was packed. */

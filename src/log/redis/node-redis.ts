@@ -232,7 +232,11 @@ class ClusterDriver implements RedisDriver {
     })
     cluster.connect().then(
       () => {
-        if (this.#isClosed || cluster !== this.#cluster) return
+        if (this.#isClosed || cluster !== this.#cluster) {
+          // It went on to connect to nodes when it was given up meanwhile.
+          cluster.destroy()
+          return
+        }
         this.#attempts = 0
         this.#events?.commands(true)
         this.#events?.subscriber(true)

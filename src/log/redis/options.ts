@@ -43,6 +43,12 @@ export interface RedisEventLogOptions {
    */
   readonly maxPending?: number | undefined
   /**
+   * Milliseconds between two looks, on average, for what this process was not told of: entries whose
+   * message was lost, and streams whose producer is gone. It makes one for all that it follows.
+   * @defaultValue 10_000
+   */
+  readonly pollIntervalMs?: number | undefined
+  /**
    * Replicas that must have an entry before its append resolves, by `WAIT`. Not for a cluster.
    * @defaultValue 0
    */
@@ -68,10 +74,11 @@ export function resolveRedisOptions(options: RedisEventLogOptions): ResolvedRedi
     maxAgeMs = 300_000,
     timeoutMs = 5000,
     maxPending = 10_000,
+    pollIntervalMs = 10_000,
     waitReplicas = 0,
     onHealth = warn,
   } = Object(options) as RedisEventLogOptions
-  const numbers = { maxEvents, maxBytes, maxAgeMs, timeoutMs, maxPending }
+  const numbers = { maxEvents, maxBytes, maxAgeMs, timeoutMs, maxPending, pollIntervalMs }
   checkNames('redisEventLog', options, [
     'redis',
     'prefix',

@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto'
 import { type EntryId, isEntryId } from '../../core/entry-id.js'
 import { EventStreamError, quote } from '../../core/errors.js'
+import type { EncodedEvent } from '../../core/event.js'
 import type {
   Appended,
-  EventLog,
   Gap,
   LogHealth,
   LogListener,
@@ -15,12 +15,23 @@ import type {
   StoredEvent,
 } from '../event-log.js'
 import { randomNonce } from '../nonce.js'
+import {
+  type Claim,
+  type Claimed,
+  checkUnproduced,
+  type Lease,
+  type Produced,
+  type Production,
+  type StreamInfo,
+  type StreamLog,
+} from '../stream-log.js'
 import { Batches } from './batches.js'
 import { redisConnector } from './connect.js'
 import { whyFailed } from './driver.js'
 import { channelKeys, packEntry, parseStored } from './format.js'
 import { Link } from './link.js'
 import { type RedisEventLogOptions, resolveRedisOptions } from './options.js'
+import { RedisStreams } from './redis-streams.js'
 import { type Scripts, scriptsFor } from './scripts.js'
 import { Subscriptions } from './subscriptions.js'
 
@@ -42,16 +53,17 @@ const disorderMs = 60_000
  *
  * @throws EventStreamError `ERR_OPTION` when an option cannot work.
  */
-export function redisEventLog(options: RedisEventLogOptions): EventLog & RemoteLog {
+export function redisEventLog(options: RedisEventLogOptions): StreamLog & RemoteLog {
   return new RedisEventLog(options)
 }
 
-class RedisEventLog implements EventLog, RemoteLog {
+class RedisEventLog implements StreamLog, RemoteLog {
   readonly #prefix: string
   readonly #link: Link
   readonly #scriptsOf: (isCluster: boolean) => Scripts
   readonly #subscriptions: Subscriptions
   readonly #batches: Batches
+  readonly #streams: RedisStreams
   readonly #producer = randomBytes(6).toString('hex')
   /** Grows whenever an append may have been lost, see the script. */
   #epoch = 0
@@ -61,25 +73,27 @@ class RedisEventLog implements EventLog, RemoteLog {
   #isClosed = false
 
   constructor(options: RedisEventLogOptions) {
-    const { redis, prefix, maxEvents, maxBytes, maxAgeMs, ...link } = resolveRedisOptions(options)
+    const { redis, prefix, maxEvents, maxBytes, maxAgeMs, pollIntervalMs, ...link } =
+      resolveRedisOptions(options)
+    const limits = { maxEvents, maxBytes, maxAgeMs }
     this.#prefix = prefix
     const send = (channel: string, entries: readonly NewEntry[]) => this.#append(channel, entries)
     this.#batches = new Batches(send, link.maxPending)
-    const scripts = [false, true].map((isCluster) =>
-      scriptsFor({ maxEvents, maxBytes, maxAgeMs, isCluster }),
-    )
+    const scripts = [false, true].map((isCluster) => scriptsFor({ ...limits, isCluster }))
     this.#scriptsOf = (isCluster) => scripts[Number(isCluster)] as Scripts
-    this.#subscriptions = new Subscriptions({
+    const host = {
       prefix,
-      subscribe: (live) => this.#link.subscribe(live),
-      unsubscribe: (live) => this.#link.unsubscribe(live),
-      heads: (channels) => this.heads(channels),
-    })
+      subscribe: (live: readonly string[]) => this.#link.subscribe(live),
+      unsubscribe: (live: readonly string[]) => this.#link.unsubscribe(live),
+      heads: (channels: readonly string[]) => this.heads(channels),
+    }
+    this.#subscriptions = new Subscriptions(host, { checkMs: pollIntervalMs })
     this.#link = new Link(redisConnector(redis), link, {
       message: (live, text) => this.#subscriptions.message(live, text),
       resubscribe: () => this.#subscriptions.resubscribe(),
       check: () => this.#subscriptions.check(),
     })
+    this.#streams = new RedisStreams(prefix, this.#link, limits)
   }
 
   ready(): Promise<void> {
@@ -142,6 +156,7 @@ class RedisEventLog implements EventLog, RemoteLog {
         }
       },
     })
+    checkUnproduced(channel, reply === 'produced')
     if (reply === 'closed') {
       throw new EventStreamError(
         'ERR_CHANNEL_CLOSED',
@@ -207,12 +222,38 @@ class RedisEventLog implements EventLog, RemoteLog {
   async closeChannel(channel: string): Promise<void> {
     this.#checkOpen()
     const { keys } = channelKeys(this.#prefix, channel)
-    await this.#link.run({
+    const reply = await this.#link.run({
       what: `The closing of ${quote(channel)}`,
       writes: true,
       attempt: (driver) =>
         driver.run(this.#scriptsOf(driver.isCluster).close, keys, [String(randomNonce())]),
     })
+    checkUnproduced(channel, reply === 'produced')
+  }
+
+  async claim(channel: string, claim: Claim): Promise<Claimed> {
+    this.#checkOpen()
+    return this.#streams.claim(channel, claim)
+  }
+
+  async produce(channel: string, production: Production): Promise<Produced> {
+    this.#checkOpen()
+    return this.#streams.produce(channel, production)
+  }
+
+  async renew(leases: readonly Lease[]): Promise<readonly boolean[]> {
+    this.#checkOpen()
+    return this.#streams.renew(leases)
+  }
+
+  async endStream(channel: string, ending: EncodedEvent): Promise<StreamInfo | undefined> {
+    this.#checkOpen()
+    return this.#streams.end(channel, ending)
+  }
+
+  async inspect(channel: string): Promise<StreamInfo | 'channel' | undefined> {
+    this.#checkOpen()
+    return this.#streams.inspect(channel)
   }
 
   async close(): Promise<void> {

@@ -1,4 +1,6 @@
 import { createHash } from 'node:crypto'
+import { encodeEnding } from '../../core/stream-end.js'
+import { packEntry } from './format.js'
 
 /** A Lua script, and the name that Redis keeps it under. */
 export interface Script {
@@ -27,7 +29,9 @@ export interface Scripts {
 const maxMessageBytes = 65_536
 
 /** Below this, trimming by whole nodes of the stream would keep a multiple of what is asked. */
-const exactTrimming = 200
+export const exactTrimming = 200
+
+const orphaned = packEntry(encodeEnding({ state: 'orphaned' }))
 
 /**
  * What every script has. Keys of a channel are the stream of entries, the hash of what is known
@@ -37,8 +41,10 @@ const exactTrimming = 200
  * - `b` and `t` are the bytes before, and the time of, the earliest entry when it was last looked at:
  *   never more than the truth, so that what is to be trimmed is looked for only when there may be any.
  * - `f` lists producers that have had to repeat appends: see `append`.
+ * - A stream with one producer has `p`, whose token; `o`, its origin; `s`, when it started; `a`, the
+ *   milliseconds that it is kept; and until it ends `l`, when its lease runs out, then `e`, its last entry.
  */
-const common = ({ maxEvents, maxBytes, maxAgeMs }: ScriptLimits) => `
+export const common = ({ maxEvents, maxBytes, maxAgeMs, isCluster }: ScriptLimits) => `
 local maxEvents, maxBytes, maxAgeMs = ${maxEvents}, ${maxBytes}, ${maxAgeMs}
 local function whole(n) return string.format('%.0f', n) end
 local function seqOf(id) return tonumber(string.match(id, '^%d+')) end
@@ -78,6 +84,34 @@ local function trim(stream, meta, head, bytes, at)
   until cut or #entries == 0
   redis.call('HSET', meta, 'b', whole(kept), 't', whole(oldest))
 end
+local function tell(live, head, message, messageBytes)
+  redis.call('${isCluster ? 'SPUBLISH' : 'PUBLISH'}', live,
+    messageBytes > ${maxMessageBytes} and '*' .. head or table.concat(message))
+end
+local function keep(stream, meta, age)
+  redis.call('PEXPIRE', stream, age)
+  redis.call('PEXPIRE', meta, age)
+end
+-- Appends the last entry of a stream.
+local function finish(stream, meta, head, units, text, at)
+  -- A user who may not do this has done nothing yet.
+  redis.call('HDEL', meta, 'l')
+  local bytes, age = unpack(redis.call('HMGET', meta, 'c', 'a'))
+  local id = whole(seqOf(head) + 1) .. '-0'
+  local stored = nonceOf(head) .. ' ' .. whole(at) .. ' ' .. bytes .. '\\n' .. text
+  redis.call('XADD', stream, id, 'e', stored)
+  redis.call('HSET', meta, 'h', id, 'c', whole(bytes + #text), 'x', 1, 'e', stored)
+  keep(stream, meta, age)
+  -- Scripts for many channels are not given where to tell of them.
+  local live = string.sub(meta, 1, -2) .. 'l'
+  tell(live, id, { head, '\\n', id, ' ', units, '\\n', text }, #text)
+  return id
+end
+-- Ends a stream whose lease has run out: its head, and whether it was so.
+local function orphan(stream, meta, head, lease, at)
+  if at < tonumber(lease) then return head, false end
+  return finish(stream, meta, head, ${orphaned.length}, ${JSON.stringify(orphaned)}, at), true
+end
 `
 
 /**
@@ -96,16 +130,19 @@ end
  * Appends of one connection arrive in order. So the first of an epoch that is not found settles it for
  * the others, as long as none of them was refused for a while.
  *
- * @returns `id, prevId, '1' when the key was known` for each entry; or `'closed'`, or `'fenced'`.
+ * @returns `id, prevId, '1' when the key was known` for each entry; or `'closed'`, `'produced'`, or `'fenced'`.
  */
 const append = (limits: ScriptLimits) => `${common(limits)}
 local stream, meta, keys = KEYS[1], KEYS[2], KEYS[3]
 local live, producer, epoch, since, isOrdered = ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5], ARGV[6]
 local at = now()
-local head, bytes, before, oldest, closed, fences =
-  unpack(redis.call('HMGET', meta, 'h', 'c', 'b', 't', 'x', 'f'))
+local head, bytes, before, oldest, closed, fences, lease =
+  unpack(redis.call('HMGET', meta, 'h', 'c', 'b', 't', 'x', 'f', 'l'))
 if not head then
   head, bytes, before, oldest, fences = create(stream, meta, keys, ARGV[1], at), 0, 0, at, false
+elseif lease then
+  local _, isOver = orphan(stream, meta, head, lease, at)
+  return isOver and 'closed' or 'produced'
 end
 bytes = tonumber(bytes)
 local known = {}
@@ -180,8 +217,7 @@ end
 if bytes - before > maxBytes or at - oldest > maxAgeMs then
   trim(stream, meta, head, bytes, at)
 end
-redis.call('${limits.isCluster ? 'SPUBLISH' : 'PUBLISH'}', live,
-  messageBytes > ${maxMessageBytes} and '*' .. head or table.concat(message))
+tell(live, head, message, messageBytes)
 return result
 `
 
@@ -195,12 +231,18 @@ const read = (limits: ScriptLimits) => `${common(limits)}
 local stream, meta, keys = KEYS[1], KEYS[2], KEYS[3]
 local from, maxEntries, maxLength = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local at = now()
-local head, bytes, oldest = unpack(redis.call('HMGET', meta, 'h', 'c', 't'))
+local head, bytes, oldest, age = unpack(redis.call('HMGET', meta, 'h', 'c', 't', 'a'))
 if not head then
   return { create(stream, meta, keys, ARGV[4], at), string.find(from, '-', 1, true) and 'unknown' or '' }
 end
-redis.call('PEXPIRE', meta, maxAgeMs)
-if at - oldest > maxAgeMs then trim(stream, meta, head, tonumber(bytes), at) end
+if age then
+  local lease = redis.call('HGET', meta, 'l')
+  if lease then head = orphan(stream, meta, head, lease, at) end
+  keep(stream, meta, age)
+else
+  redis.call('PEXPIRE', meta, maxAgeMs)
+  if at - oldest > maxAgeMs then trim(stream, meta, head, tonumber(bytes), at) end
+end
 local result, start = { head, '' }, '-'
 if from == head then return result end
 if string.find(from, '-', 1, true) then
@@ -236,8 +278,12 @@ const heads = (limits: ScriptLimits) => `${common(limits)}
 local result = {}
 for i = 1, #ARGV do
   local stream, meta, keys = KEYS[3 * i - 2], KEYS[3 * i - 1], KEYS[3 * i]
-  local head = redis.call('HGET', meta, 'h')
-  if head then
+  local head, age = unpack(redis.call('HMGET', meta, 'h', 'a'))
+  if age then
+    local lease = redis.call('HGET', meta, 'l')
+    if lease then head = orphan(stream, meta, head, lease, now()) end
+    keep(stream, meta, age)
+  elseif head then
     redis.call('PEXPIRE', meta, maxAgeMs)
   else
     head = create(stream, meta, keys, ARGV[i], now())
@@ -247,12 +293,21 @@ end
 return result
 `
 
-/** Lets a channel take no more entries. `ARGV`: a nonce, if it is new. */
+/**
+ * Lets a channel take no more entries. `ARGV`: a nonce, if it is new.
+ *
+ * @returns `'closed'`, or `'produced'` for a stream that has not ended.
+ */
 const close = (limits: ScriptLimits) => `${common(limits)}
 local stream, meta, keys = KEYS[1], KEYS[2], KEYS[3]
-if redis.call('EXISTS', meta) == 0 then create(stream, meta, keys, ARGV[1], now()) end
+local head, lease, age = unpack(redis.call('HMGET', meta, 'h', 'l', 'a'))
+if not head then create(stream, meta, keys, ARGV[1], now()) end
+if lease then
+  local _, isOver = orphan(stream, meta, head, lease, now())
+  if not isOver then return 'produced' end
+end
 redis.call('HSET', meta, 'x', 1)
-redis.call('PEXPIRE', meta, maxAgeMs)
+redis.call('PEXPIRE', meta, age or maxAgeMs)
 return 'closed'
 `
 
@@ -266,6 +321,6 @@ export function scriptsFor(limits: ScriptLimits): Scripts {
   }
 }
 
-function script(source: string): Script {
+export function script(source: string): Script {
   return { source, sha: createHash('sha1').update(source).digest('hex') }
 }

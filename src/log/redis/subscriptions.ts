@@ -12,12 +12,10 @@ export interface SubscriptionHost {
 
 export interface SubscriptionTimes {
   /** How long a channel that nobody follows any more stays subscribed, in case somebody comes back. */
-  readonly lingerMs: number
+  readonly lingerMs?: number
   /** Between two looks for messages that were lost, on average. */
-  readonly checkMs: number
+  readonly checkMs?: number
 }
-
-const defaultTimes: SubscriptionTimes = { lingerMs: 10_000, checkMs: 10_000 }
 
 /** Channels of one command. */
 const batch = 200
@@ -49,15 +47,20 @@ class Subscription {
  */
 export class Subscriptions {
   readonly #host: SubscriptionHost
-  readonly #times: SubscriptionTimes
+  readonly #lingerMs: number
+  readonly #checkMs: number
   readonly #byChannel = new Map<string, Subscription>()
   readonly #byLive = new Map<string, Subscription>()
   #timer: NodeJS.Timeout | undefined
   #isClosed = false
 
-  constructor(host: SubscriptionHost, times = defaultTimes) {
+  constructor(
+    host: SubscriptionHost,
+    { lingerMs = 10_000, checkMs = 10_000 }: SubscriptionTimes = {},
+  ) {
     this.#host = host
-    this.#times = times
+    this.#lingerMs = lingerMs
+    this.#checkMs = checkMs
   }
 
   async follow(channel: string, listener: LogListener): Promise<() => void> {
@@ -147,7 +150,7 @@ export class Subscriptions {
 
   #nextCheck(): NodeJS.Timeout {
     // Not all processes at once.
-    const delayMs = this.#times.checkMs * (0.5 + Math.random())
+    const delayMs = this.#checkMs * (0.5 + Math.random())
     return setTimeout(() => {
       this.#timer = undefined
       this.#sweep()
@@ -164,7 +167,7 @@ export class Subscriptions {
   async #sweep(): Promise<void> {
     const idle = [...this.#byChannel.values()].filter(
       ({ followers, idleSince }) =>
-        followers.size === 0 && performance.now() - idleSince >= this.#times.lingerMs,
+        followers.size === 0 && performance.now() - idleSince >= this.#lingerMs,
     )
     for (const subscription of idle) this.#forget(subscription)
     if (idle.length > 0) await this.#host.unsubscribe(idle.map(({ live }) => live))

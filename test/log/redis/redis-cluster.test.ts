@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, test } from '@jest/globals'
 import { Cluster } from 'ioredis'
 import { createCluster } from 'redis'
 import { type RedisClient, redisEventLog } from '../../../src/redis.js'
-import { eventLogSuite } from '../../../src/testing.js'
+import { eventLogSuite, type LogLimits, streamLogSuite } from '../../../src/testing.js'
 import { describeWithRedis } from '../../support/describe-with-redis.js'
 import { type RedisCluster, startCluster } from '../../support/redis-cluster.js'
 
@@ -25,6 +25,9 @@ describeWithRedis('redisEventLog on a cluster', () => {
   }
   describe.each(Object.keys(sources))('with a cluster of %s', (name) => {
     const redis = sources[name] as () => RedisClient
-    eventLogSuite(test, async (limits) => redisEventLog({ ...limits, redis: redis() }))
+    const create = async (limits: LogLimits) =>
+      redisEventLog({ ...limits, redis: redis(), pollIntervalMs: 200 })
+    eventLogSuite(test, create)
+    streamLogSuite(test, create)
   })
 })

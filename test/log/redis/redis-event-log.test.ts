@@ -3,7 +3,7 @@ import { Redis } from 'ioredis'
 import { createClient } from 'redis'
 import type { RedisClient } from '../../../src/log/redis/connect.js'
 import { redisEventLog } from '../../../src/redis.js'
-import { eventLogSuite } from '../../../src/testing.js'
+import { eventLogSuite, type LogLimits, streamLogSuite } from '../../../src/testing.js'
 import { describeWithRedis } from '../../support/describe-with-redis.js'
 import { RedisServer } from '../../support/redis-server.js'
 
@@ -23,6 +23,9 @@ describeWithRedis('redisEventLog', () => {
   }
   describe.each(Object.keys(sources))('with %s', (name) => {
     const redis = sources[name] as () => string | RedisClient
-    eventLogSuite(test, async (limits) => redisEventLog({ ...limits, redis: redis() }))
+    const create = async (limits: LogLimits) =>
+      redisEventLog({ ...limits, redis: redis(), pollIntervalMs: 200 })
+    eventLogSuite(test, create)
+    streamLogSuite(test, create)
   })
 })

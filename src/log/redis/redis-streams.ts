@@ -1,0 +1,144 @@
+import type { EntryId } from '../../core/entry-id.js'
+import { quote } from '../../core/errors.js'
+import type { EncodedEvent } from '../../core/event.js'
+import { randomNonce } from '../nonce.js'
+import type { Claim, Claimed, Lease, Produced, Production, StreamInfo } from '../stream-log.js'
+import type { RedisDriver } from './driver.js'
+import { channelKeys, packEntry, parseStored } from './format.js'
+import type { Link } from './link.js'
+import type { ScriptLimits } from './scripts.js'
+import { type StreamScripts, streamScriptsFor } from './stream-scripts.js'
+
+/** Leases of one command: Redis does nothing else meanwhile. */
+const batch = 200
+
+/** What a script tells of a stream. */
+type InfoReply = readonly [
+  outcome: string,
+  head: EntryId,
+  origin: EntryId,
+  startedAt: string,
+  last: string,
+]
+
+/**
+ * Streams with one producer. A try that was lost is repeated as it was: whatever the first one did, the
+ * second one finds done, since tokens and ids tell.
+ */
+export class RedisStreams {
+  readonly #prefix: string
+  readonly #link: Link
+  readonly #scriptsOf: (isCluster: boolean) => StreamScripts
+
+  constructor(prefix: string, link: Link, limits: Omit<ScriptLimits, 'isCluster'>) {
+    this.#prefix = prefix
+    this.#link = link
+    const scripts = [false, true].map((isCluster) => streamScriptsFor({ ...limits, isCluster }))
+    this.#scriptsOf = (isCluster) => scripts[Number(isCluster)] as StreamScripts
+  }
+
+  async claim(channel: string, { token, leaseMs, limits, from }: Claim): Promise<Claimed> {
+    const reply = (await this.#write('claim', `The claim of ${quote(channel)}`, channel, [
+      token,
+      String(leaseMs),
+      String(limits.maxAgeMs),
+      String(randomNonce()),
+      from?.origin ?? '',
+      from?.head ?? '',
+    ])) as InfoReply
+    const outcome = reply[0] as Claimed['outcome']
+    return outcome === 'channel' ? { outcome } : { outcome, info: parseInfo(reply) }
+  }
+
+  async produce(channel: string, production: Production): Promise<Produced> {
+    const { token, leaseMs, limits, entries } = production
+    const args = [
+      token,
+      String(leaseMs),
+      String(limits.maxEvents),
+      String(limits.maxBytes),
+      String(limits.maxAgeMs),
+      channelKeys(this.#prefix, channel).live,
+      entries[0]?.prevId as EntryId,
+    ]
+    for (const entry of entries) {
+      const text = packEntry(entry)
+      args.push(entry.id, String(text.length), text)
+    }
+    const what = `The append to the stream ${quote(channel)}`
+    return (await this.#write('produce', what, channel, args)) as Produced
+  }
+
+  async renew(leases: readonly Lease[]): Promise<readonly boolean[]> {
+    const replies = await this.#link.run({
+      what: `The renewal of ${leases.length} leases`,
+      writes: true,
+      attempt: (driver) =>
+        Promise.all(
+          // A script's keys are in one slot.
+          inBatches(leases, driver.isCluster ? 1 : batch).map((some) => this.#renew(driver, some)),
+        ),
+    })
+    return (replies as number[][]).flat().map((holds) => holds === 1)
+  }
+
+  async end(channel: string, ending: EncodedEvent): Promise<StreamInfo | undefined> {
+    const text = packEntry(ending)
+    const what = `The end of the stream ${quote(channel)}`
+    const reply = await this.#write('end', what, channel, [String(text.length), text])
+    return reply === null ? undefined : parseInfo(reply as InfoReply)
+  }
+
+  async inspect(channel: string): Promise<StreamInfo | 'channel' | undefined> {
+    const { keys } = channelKeys(this.#prefix, channel)
+    const reply = (await this.#link.run({
+      what: `The look at the stream ${quote(channel)}`,
+      writes: false,
+      attempt: (driver) => driver.run(this.#scriptsOf(driver.isCluster).inspect, keys, []),
+    })) as InfoReply | 'channel' | null
+    if (reply === null) return undefined
+    return reply === 'channel' ? reply : parseInfo(reply)
+  }
+
+  #renew(driver: RedisDriver, leases: readonly Lease[]): Promise<unknown> {
+    const keys = leases.flatMap(({ channel }) => {
+      const [stream, meta] = channelKeys(this.#prefix, channel).keys
+      return [stream, meta]
+    })
+    const args = leases.flatMap(({ token, leaseMs }) => [token, String(leaseMs)])
+    return driver.run(this.#scriptsOf(driver.isCluster).renew, keys, args)
+  }
+
+  #write(
+    name: keyof StreamScripts,
+    what: string,
+    channel: string,
+    args: readonly string[],
+  ): Promise<unknown> {
+    const { keys } = channelKeys(this.#prefix, channel)
+    return this.#link.run({
+      what,
+      writes: true,
+      attempt: async (driver) => {
+        const { connection } = this.#link
+        const reply = await driver.run(this.#scriptsOf(driver.isCluster)[name], keys, args)
+        await this.#link.replicated(what, connection)
+        return reply
+      },
+    })
+  }
+}
+
+function parseInfo([, head, origin, startedAt, last]: InfoReply): StreamInfo {
+  return {
+    origin,
+    head,
+    startedAt: Number(startedAt),
+    end: last === '' ? undefined : parseStored(head, last),
+  }
+}
+
+function inBatches<Item>(items: readonly Item[], size: number): readonly (readonly Item[])[] {
+  const count = Math.ceil(items.length / size)
+  return Array.from({ length: count }, (_, i) => items.slice(i * size, (i + 1) * size))
+}
