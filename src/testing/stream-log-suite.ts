@@ -25,9 +25,13 @@ let channels = 0
 
 /**
  * The contract of {@link StreamLog} in executable form: declares one test per promise. Beside it, run
- * `eventLogSuite`.
+ * `eventLogSuite`, unless the log keeps streams only, and refuses to append anything else.
  */
-export function streamLogSuite(test: Test, create: CreateStreamLog): void {
+export function streamLogSuite(
+  test: Test,
+  create: CreateStreamLog,
+  { streamsOnly = false }: { readonly streamsOnly?: boolean } = {},
+): void {
   const withLog: WithLog = (name, body, logLimits = {}) =>
     test(name, async () => {
       const log = await create(logLimits)
@@ -43,6 +47,7 @@ export function streamLogSuite(test: Test, create: CreateStreamLog): void {
   leasing(withLog)
   ending(withLog)
   keeping(withLog)
+  if (!streamsOnly) channelsBeside(withLog)
 }
 
 function claiming(withLog: WithLog): void {
@@ -64,15 +69,9 @@ function claiming(withLog: WithLog): void {
     ok(Math.abs((info?.startedAt ?? 0) - Date.now()) < 60_000)
   })
 
-  withLog('tells a stream from a channel, and both from nothing', async (log, a) => {
+  withLog('makes nothing where it only looks', async (log, a) => {
     equal(await log.inspect(a), undefined)
-    equal(await log.inspect(a), undefined, 'to look makes nothing')
-    await log.append(a, [entry(1)])
-    equal(await log.inspect(a), 'channel')
-    deepEqual(await log.claim(a, claim()), { outcome: 'channel' })
-    deepEqual(numbers(await log.read(a, 'earliest', all)), [1])
-    await log.closeChannel(`${a}-closed`)
-    deepEqual(await log.claim(`${a}-closed`, claim()), { outcome: 'channel' })
+    equal(await log.inspect(a), undefined)
   })
 
   withLog('goes on with a stream that was lost, behind its last entry', async (log, a) => {
@@ -143,11 +142,7 @@ function producing(withLog: WithLog): void {
     const { origin } = await begin(log, a)
     const entries = made(origin, 1)
     equal(await log.produce(a, production(entries, { token: 'other' })), 'taken')
-    await rejects(log.append(a, [entry(1)]), { code: 'ERR_STREAM_PRODUCED' })
-    await rejects(log.closeChannel(a), { code: 'ERR_STREAM_PRODUCED' })
     deepEqual((await log.read(a, origin, all)).entries, [])
-    await log.append(`${a}-channel`, [entry(1)])
-    equal(await log.produce(`${a}-channel`, production(entries)), 'missing')
   })
 }
 
@@ -217,7 +212,6 @@ function ending(withLog: WithLog): void {
     deepEqual(listener.seen, (await log.read(a, origin, all)).entries)
     equal(await log.produce(a, production(ended(entries[0]?.id as string))), 'ended')
     deepEqual(await log.renew([lease(a)]), [false])
-    await rejects(log.append(a, [entry(2)]), { code: 'ERR_CHANNEL_CLOSED' })
   })
 
   withLog('lets a producer end its stream with its last entries', async (log, a) => {
@@ -235,9 +229,6 @@ function ending(withLog: WithLog): void {
   withLog('has nothing to end where there is no stream', async (log, a) => {
     equal(await log.endStream(a, aborted), undefined)
     equal(await log.inspect(a), undefined)
-    await log.append(a, [entry(1)])
-    equal(await log.endStream(a, aborted), undefined)
-    await log.append(a, [entry(2)])
   })
 
   withLog('refuses everything after close', async (log, a) => {
@@ -301,6 +292,29 @@ function keeping(withLog: WithLog): void {
     equal((await log.claim(a, claim({ token: 'next' }))).outcome, 'owned')
     ok((await log.read(a, last[0]?.id as string, all)).gap !== undefined)
     deepEqual((await log.read(a, 'earliest', all)).entries, [])
+  })
+}
+
+/** What a log promises that keeps channels of other publishers too. */
+function channelsBeside(withLog: WithLog): void {
+  withLog('tells a stream from a channel, and both from nothing', async (log, a) => {
+    await log.append(a, [entry(1)])
+    equal(await log.inspect(a), 'channel')
+    deepEqual(await log.claim(a, claim()), { outcome: 'channel' })
+    deepEqual(numbers(await log.read(a, 'earliest', all)), [1])
+    await log.closeChannel(`${a}-closed`)
+    deepEqual(await log.claim(`${a}-closed`, claim()), { outcome: 'channel' })
+    equal(await log.produce(a, production(made('0-1', 1))), 'missing')
+    equal(await log.endStream(a, aborted), undefined)
+    await log.append(a, [entry(2)])
+  })
+
+  withLog('takes nothing into a stream but what is produced', async (log, a) => {
+    await begin(log, a)
+    await rejects(log.append(a, [entry(1)]), { code: 'ERR_STREAM_PRODUCED' })
+    await rejects(log.closeChannel(a), { code: 'ERR_STREAM_PRODUCED' })
+    await log.endStream(a, aborted)
+    await rejects(log.append(a, [entry(2)]), { code: 'ERR_CHANNEL_CLOSED' })
   })
 }
 
