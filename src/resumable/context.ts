@@ -53,6 +53,7 @@ export interface ResumableStreamContext {
 export interface ContextHost {
   readonly log: StreamLog
   readonly options: ResolvedStreamsOptions
+  readonly keyPrefix: string
   readonly waitUntil: WaitUntil
   readonly serveEnded: boolean
   onError(error: unknown): void
@@ -62,6 +63,9 @@ export interface ContextHost {
 export function createContext(host: ContextHost): ResumableStreamContext {
   return new Context(host)
 }
+
+/** What the name of a stream begins with whose id cannot be in it. */
+const hashed = 'sha256:'
 
 class Context implements ResumableStreamContext {
   readonly #host: ContextHost
@@ -102,7 +106,7 @@ class Context implements ResumableStreamContext {
     skipCharacters = 0,
   ): Promise<ReadableStream<string> | null | undefined> {
     checkSkip(skipCharacters)
-    const id = channelOf(streamId)
+    const id = this.#channelOf(streamId)
     const head = this.#streams.log.get(id)?.head ?? (await this.#streams.status(id))?.lastEventId
     if (head === undefined) return undefined
     const hasEnded = isEndId(head)
@@ -114,13 +118,13 @@ class Context implements ResumableStreamContext {
   }
 
   async hasExistingStream(streamId: string): Promise<null | true | 'DONE'> {
-    const status = await this.#streams.status(channelOf(streamId))
+    const status = await this.#streams.status(this.#channelOf(streamId))
     if (status === undefined) return null
     return status.state === 'active' ? true : 'DONE'
   }
 
   async stopStream(streamId: string): Promise<void> {
-    await this.#streams.stop(channelOf(streamId))
+    await this.#streams.stop(this.#channelOf(streamId))
   }
 
   async close({ graceMs = 0 }: { readonly graceMs?: number } = {}): Promise<void> {
@@ -128,10 +132,18 @@ class Context implements ResumableStreamContext {
     await this.#host.log.close()
   }
 
+  /** Ids may be longer than names of channels, and hold anything. */
+  #channelOf(streamId: string): string {
+    const name = `${this.#host.keyPrefix}:${streamId}`
+    if (/^[\x20-\x7e]{1,200}$/.test(name) && !name.startsWith(hashed)) return name
+    const digest = createHash('sha256').update(Buffer.from(name, 'utf16le')).digest('base64url')
+    return `${hashed}${digest}`
+  }
+
   async #open(streamId: string, makeStream: () => ReadableStream<string>): Promise<OpenedStream> {
     const { waitUntil } = this.#host
     let failure: { readonly error: unknown } | undefined
-    const opened = await this.#streams.open(channelOf(streamId), () => {
+    const opened = await this.#streams.open(this.#channelOf(streamId), () => {
       try {
         return makeStream()
       } catch (error) {
@@ -140,7 +152,10 @@ class Context implements ResumableStreamContext {
       }
     })
     if (opened.ended !== undefined) waitUntil?.(opened.ended)
-    if (failure !== undefined) throw failure.error
+    if (failure !== undefined) {
+      await opened.ended
+      throw failure.error
+    }
     return opened
   }
 
@@ -156,12 +171,4 @@ class Context implements ResumableStreamContext {
 
 function checkSkip(units: unknown): void {
   checkWhole('skipCharacters', units, 0)
-}
-
-/** Ids may be longer than names of channels, and hold anything. */
-function channelOf(streamId: string): string {
-  const text = String(streamId)
-  const isPlain = /^(?!sha256:)[\x20-\x7e]{1,200}$/.test(text)
-  if (isPlain) return text
-  return `sha256:${createHash('sha256').update(Buffer.from(text, 'utf16le')).digest('base64url')}`
 }

@@ -1,4 +1,5 @@
 import { EventStreamError, quote } from '../../core/errors.js'
+import { optionalPackage } from '../../core/optional-package.js'
 
 /** What is used of a client of `pg`. */
 export interface PostgresClient {
@@ -80,16 +81,13 @@ async function ownPool(connectionString: string): Promise<PoolInUse> {
 }
 
 async function loadPg(): Promise<typeof import('pg')> {
-  try {
+  const pg = await optionalPackage(
     // Bundlers would take a package that is not installed for an error.
-    return await import(/* webpackIgnore: true */ /* turbopackIgnore: true */ 'pg')
-  } catch (cause) {
-    const { code } = cause as { code?: unknown }
-    if (code !== 'ERR_MODULE_NOT_FOUND' && code !== 'MODULE_NOT_FOUND') throw cause
-    throw new EventStreamError(
-      'ERR_OPTION',
-      'The event log needs a package to talk to Postgres, and pg is not installed; run: npm install pg',
-      { cause },
-    )
-  }
+    () => import(/* webpackIgnore: true */ /* turbopackIgnore: true */ 'pg'),
+  )
+  if (pg !== undefined) return pg
+  throw new EventStreamError(
+    'ERR_OPTION',
+    'The event log needs a package to talk to Postgres, and pg is not installed; run: npm install pg',
+  )
 }

@@ -1,4 +1,5 @@
 import { EventStreamError, quote } from '../../core/errors.js'
+import { optionalPackage } from '../../core/optional-package.js'
 import type { RedisDriver } from './driver.js'
 import { ioredisDriver } from './ioredis.js'
 import { isNodeRedis, nodeRedisDriver } from './node-redis.js'
@@ -27,6 +28,11 @@ export function redisConnector(redis: string | RedisClient): () => Promise<Redis
   )
 }
 
+/** Whether it is one of those clients, and not just something that has some of their commands. */
+export function isRedisClient(client: unknown): client is RedisClient {
+  return isNodeRedis(client) || isIoredis(client)
+}
+
 function isIoredis(client: unknown): boolean {
   const { status, duplicate, defineCommand } = Object(client) as Record<string, unknown>
   return (
@@ -39,7 +45,7 @@ function isIoredis(client: unknown): boolean {
 /** For a URL, whichever of the two packages is there will do. */
 async function driverFor({ url, sentinel }: RedisAddress): Promise<RedisDriver> {
   // Bundlers would take a package that is not installed for an error.
-  const ioredis = await optional(
+  const ioredis = await optionalPackage(
     () => import(/* webpackIgnore: true */ /* turbopackIgnore: true */ 'ioredis'),
   )
   if (ioredis !== undefined) {
@@ -49,7 +55,7 @@ async function driverFor({ url, sentinel }: RedisAddress): Promise<RedisDriver> 
       : new ioredis.Redis(url, options)
     return ioredisDriver(model)
   }
-  const redis = await optional(
+  const redis = await optionalPackage(
     () => import(/* webpackIgnore: true */ /* turbopackIgnore: true */ 'redis'),
   )
   if (redis !== undefined && sentinel === undefined) {
@@ -61,14 +67,4 @@ async function driverFor({ url, sentinel }: RedisAddress): Promise<RedisDriver> 
       ? 'The event log needs a package to talk to Redis Sentinel; run: npm install ioredis'
       : 'The event log needs a package to talk to Redis, and neither ioredis nor redis is installed; run: npm install ioredis',
   )
-}
-
-async function optional<Module>(load: () => Promise<Module>): Promise<Module | undefined> {
-  try {
-    return await load()
-  } catch (error) {
-    const { code } = error as { code?: unknown }
-    if (code === 'ERR_MODULE_NOT_FOUND' || code === 'MODULE_NOT_FOUND') return undefined
-    throw error
-  }
 }

@@ -1,0 +1,64 @@
+import { EventStreamError } from '../../core/errors.js'
+import { optionalPackage } from '../../core/optional-package.js'
+import { fromIoredis, type IoredisClient, type Publisher, type Subscriber } from './clients.js'
+
+type Client = Publisher & Subscriber & { close(): Promise<void> }
+
+/** A client for a URL, of whichever package is there, made when it is first used. */
+export function ownClient(url: string): Client {
+  let made: Promise<Publisher & Subscriber & { close?(): unknown }> | undefined
+  const client = () => {
+    made ??= makeClient(url)
+    // The next use tries again.
+    made.catch(() => {
+      made = undefined
+    })
+    return made
+  }
+  let isOpen = false
+  const own: Client & { readonly isOpen: boolean } = {
+    get isOpen() {
+      return isOpen
+    },
+    connect: async () => {
+      await (await client()).connect()
+      isOpen = true
+    },
+    close: async () => {
+      isOpen = false
+      await (await made)?.close?.()
+    },
+    publish: async (channel, message) => (await client()).publish(channel, message),
+    set: async (key, value, options) => (await client()).set(key, value, options),
+    get: async (key) => (await client()).get(key),
+    incr: async (key) => (await client()).incr(key),
+    subscribe: async (channel, callback) => (await client()).subscribe(channel, callback),
+    unsubscribe: async (channel) => (await client()).unsubscribe(channel),
+  }
+  return own
+}
+
+async function makeClient(url: string): Promise<Publisher & Subscriber> {
+  // Bundlers would take a package that is not installed for an error.
+  const ioredis = await optionalPackage(
+    () => import(/* webpackIgnore: true */ /* turbopackIgnore: true */ 'ioredis'),
+  )
+  if (ioredis !== undefined) {
+    const client = new ioredis.Redis(url, { lazyConnect: true })
+    // Commands tell what is wrong; without a listener it would be printed.
+    client.on('error', () => undefined)
+    return fromIoredis(client as unknown as IoredisClient)
+  }
+  const redis = await optionalPackage(
+    () => import(/* webpackIgnore: true */ /* turbopackIgnore: true */ 'redis'),
+  )
+  if (redis !== undefined) {
+    const client = redis.createClient({ url })
+    client.on('error', () => undefined)
+    return client as unknown as Publisher & Subscriber
+  }
+  throw new EventStreamError(
+    'ERR_OPTION',
+    'Resumable streams need a package to talk to Redis, and neither ioredis nor redis is installed; run: npm install ioredis',
+  )
+}
