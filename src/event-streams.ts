@@ -3,6 +3,7 @@ import { EventStreamError, quote } from './core/errors.js'
 import { isEndId } from './core/stream-end.js'
 import { type ChannelSource, channelResolver } from './middleware/channel-source.js'
 import {
+  type Begin,
   checkRouteOptions,
   Endpoint,
   type EndpointHost,
@@ -49,12 +50,12 @@ export class EventStreams extends Streams {
   ): EventStreamHandler<Req> {
     checkSource(source)
     checkRouteOptions(options)
+    this.checkLog()
     const resolve = channelResolver([id], 1)
-    const begin = (
-      req: Req,
-      [channel]: readonly string[],
-      cursor: Cursor | 'invalid' | undefined,
-    ) => this.#begin(channel as string, cursor, source && ((context) => source(req, context)))
+    const begin: Begin<Req> = (req, [channel], cursor) => {
+      const make = source && ((context: SourceContext) => source(req, context))
+      return this.#begin(req.method, channel as string, cursor, make)
+    }
     return new Endpoint(this.#host.newHost(), resolve, options, begin).handler
   }
 
@@ -72,18 +73,21 @@ export class EventStreams extends Streams {
   ): Promise<Response> {
     checkSource(source)
     const { hub, isClosing } = this.#host.newHost()
-    const begin = (cursor: Cursor | 'invalid' | undefined) => this.#begin(id, cursor, source)
+    const begin = (cursor: Cursor | 'invalid' | undefined) =>
+      this.#begin(request.method, id, cursor, source)
     return answerFetch(request, id, { hub, isClosing, retryMs, begin })
   }
 
   /** @returns Where a client that has no position begins. */
   async #begin(
+    method: string | undefined,
     id: string,
     cursor: Cursor | 'invalid' | undefined,
     source: MakeSource | undefined,
   ): Promise<Cursor | 'over' | undefined> {
     // Whoever comes back had a stream: to start another one in its place would be a surprise.
     if (cursor === undefined && source !== undefined) {
+      if (method === 'HEAD') return undefined
       const { origin } = await this.open(id, source)
       return { id: origin }
     }

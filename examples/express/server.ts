@@ -4,11 +4,12 @@ import { pipeline } from 'node:stream/promises'
 import express, { type ErrorRequestHandler, type Request } from 'express'
 import { EventStream, EventStreamError, memoryEventLog } from 'headwater'
 import { redisEventLog } from 'headwater/redis'
+import { writeAnswer } from './answer.js'
 import { createCuts } from './cuts.js'
 import { listen } from './listen.js'
 import { measureLoad } from './load.js'
 import { jsonBody, RequestError, readIdempotencyKey, readMessage, readText } from './message.js'
-import { assets, isProxied, page, securityHeaders } from './site.js'
+import { askPage, assets, isProxied, page, securityHeaders } from './site.js'
 
 // With events in Redis, any number of processes can serve the same page: see cluster.ts, which also
 // gives each of them a name. Who comes through a GRIP proxy is held by the proxy: see pushpin.ts.
@@ -28,7 +29,7 @@ app.disable('x-powered-by')
 app.use(securityHeaders)
 app.use('/assets', assets)
 
-for (const name of ['room', 'page']) {
+for (const name of ['room', 'page', 'answer']) {
   app.param(name, (_req, _res, next, id: string) => {
     if (/^[A-Za-z0-9-]{1,40}$/.test(id)) next()
     else next(new RequestError(400, `The ${name} takes 1 to 40 letters, digits and hyphens.`))
@@ -77,6 +78,26 @@ function ifStored(error: unknown) {
   if (first === undefined) throw error
   return first
 }
+
+// Answers: each is a stream of its own, which is written once, whoever reads it, and how often.
+
+const followAnswer = eventStream.streams.handler('answer-{answer}')
+const askForAnswer = eventStream.streams.handler('answer-{answer}', (req: Request, { signal }) =>
+  writeAnswer(readText(req.query, 'question', 200), signal),
+)
+
+app.get('/ask', askPage)
+app.get('/answers/:answer', (req, res, next) => {
+  if (req.query.question === undefined) return followAnswer(req, res, next)
+  readText(req.query, 'question', 200)
+  return askForAnswer(req, res, next)
+})
+
+app.post('/answers/:answer/stop', ...jsonBody, async (req, res) => {
+  const status = await eventStream.streams.stop(`answer-${req.params.answer}`)
+  if (status === undefined) throw new RequestError(404, 'There is no such answer.')
+  res.json({ state: status.state })
+})
 
 // Proof: a page has its connection cut, and asks for events once it is away.
 

@@ -17,7 +17,7 @@ export const securityHeaders: RequestHandler = (_req, res, next) => {
   next()
 }
 
-/** What the page is made of: the files in `public`, and the chart library. */
+/** What the pages are made of: the files in `public`, and the chart library. */
 export const assets = express
   .Router()
   .use(express.static(publicFolder, { index: false }))
@@ -35,4 +35,8 @@ const proxiedHtml = html.replace('<html', '<html data-through="Pushpin"')
 
 export const page: RequestHandler = (req, res) => {
   res.send(isProxied(req) ? proxiedHtml : html)
+}
+
+export const askPage: RequestHandler = (_req, res) => {
+  res.sendFile('ask.html', { root: publicFolder })
 }

@@ -70,7 +70,7 @@ export interface ProxySide {
 }
 
 /**
- * Makes ready what a request will read, before it is read.
+ * Makes ready what a request will read, before it is read; for HEAD, finds out whether it can be.
  *
  * @returns Where a client without a position begins; `'over'` when there is nothing it has not got.
  */
@@ -154,6 +154,7 @@ export class Endpoint<Req extends RequestLike> {
     await this.#authorize(req, channels)
     if (isGone(res)) return undefined
     if (req.method === 'HEAD') {
+      await this.#begin?.(req, channels, cursor)
       answerHead(req, res)
       return undefined
     }

@@ -32,7 +32,10 @@ export async function answerFetch(
   checkAccept(req)
   const cursor = readCursor(req)
   const channels = [checkChannel(channel)]
-  if (request.method === 'HEAD') return new Response(null, { headers })
+  if (request.method === 'HEAD') {
+    await begin(cursor)
+    return new Response(null, { headers })
+  }
   if (isClosing()) return sentAway(hub)
   try {
     const place = await begin(cursor)

@@ -269,6 +269,11 @@ export class Streams {
     }
   }
 
+  /** @throws EventStreamError `ERR_OPTION` when the log keeps no streams. */
+  checkLog(): void {
+    this.#streamLog()
+  }
+
   #streamLog(): StreamLog {
     const { log } = this.#host
     if (isStreamLog(log)) return log

@@ -4,6 +4,7 @@ import { describeWithChromium } from '../support/browser.js'
 import { describeWithRedis } from '../support/describe-with-redis.js'
 import { isRunning } from '../support/is-running.js'
 import { until } from '../support/until.js'
+import { answerOf, untilLongerThan, untilState } from './ask-page.js'
 import { complaintsOf, textsOf } from './chat-page.js'
 import { count, ExampleProcess } from './example-process.js'
 
@@ -55,6 +56,26 @@ describeWithRedis('the Express example as two processes', () => {
         await page.waitForSelector('#proof-result[data-state=passed]')
       }
       expect(await page.locator('#proof-cells li.arrived').count()).toBe(20)
+    })
+
+    test('shows an answer whichever process writes it, and stops it from any', async () => {
+      const page = await browser.openPage(`${cluster.url}/ask`)
+      await page.click('#ask-button')
+      await untilState(page, 'answering')
+      // Each has a connection of its own, and the proxy takes them to one process after the other.
+      const others = [await browser.openPage(page.url()), await browser.openPage(page.url())]
+      const pages = [page, ...others]
+      await Promise.all(pages.map((shown) => untilLongerThan(shown, 50)))
+
+      await others[1]?.click('#stop-button')
+      await Promise.all(pages.map((shown) => untilState(shown, 'aborted')))
+
+      // Who is served by the process that wrote it may have seen what the log did not get any more.
+      await Promise.all(pages.map((shown) => shown.reload()))
+      await Promise.all(pages.map((shown) => untilState(shown, 'aborted')))
+      const [text = '', ...same] = await Promise.all(pages.map(answerOf))
+      expect(text.length).toBeGreaterThan(50)
+      expect(same).toEqual([text, text])
     })
 
     test('publishes each load sample once, and leaves nothing behind when it is told to end', async () => {

@@ -12,10 +12,12 @@ const scripts = join(__dirname, '../../examples/express/dist')
 const variables = { pushpin: 'PUSHPIN_PATH', 'redis-server': 'REDIS_SERVER_PATH' } as const
 
 export interface ExampleOptions {
-  /** What it starts beside its servers. */
-  readonly needs: Extract<Service, keyof typeof variables>
+  /** What it starts beside its servers, if anything. */
+  readonly needs?: Extract<Service, keyof typeof variables>
   /** By default it has none, or one of its own. */
   readonly redisUrl?: string
+  /** What its environment has beside that of this process. */
+  readonly env?: Readonly<Record<string, string>>
 }
 
 /** The Express example with all that one of its scripts starts: `npm run start:cluster`, for one. */
@@ -31,13 +33,14 @@ export class ExampleProcess {
   /** @returns Once it has said where the page is, or has ended. */
   static async start(
     script: string,
-    { needs, redisUrl = '' }: ExampleOptions,
+    { needs, redisUrl = '', env = {} }: ExampleOptions = {},
   ): Promise<ExampleProcess> {
     // A short path, as there are Unix sockets in there.
     const folder = await mkdtemp(join(tmpdir(), 'e-'))
-    const program = `${variables[needs]}=${pathOf(needs)}`
-    const env = ['PORT=0', `TMPDIR=${folder}`, `REDIS_URL=${redisUrl}`, program]
-    const args = [...env, process.execPath, join(scripts, script)]
+    const programs = needs === undefined ? {} : { [variables[needs]]: pathOf(needs) }
+    const all = { PORT: '0', TMPDIR: folder, REDIS_URL: redisUrl, ...programs, ...env }
+    const settings = Object.entries(all).map(([name, value]) => `${name}=${value}`)
+    const args = [...settings, process.execPath, join(scripts, script)]
     const started = new ExampleProcess(folder, await OwnProcess.start('env', args, folder))
     await until(
       () => started.#process.hasExited || started.#process.output.includes('http'),

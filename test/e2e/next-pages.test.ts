@@ -1,6 +1,7 @@
 import { appendFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals'
+import { answerText } from '../../examples/next-pages/lib/answer-text.js'
 import { type Chromium, describeWithChromium } from '../support/browser.js'
 import { describeWithPushpin } from '../support/describe-with-pushpin.js'
 import { freePort } from '../support/free-port.js'
@@ -15,6 +16,7 @@ import { Pushpin } from '../support/pushpin.js'
 import { connect, type SseClient } from '../support/sse-client.js'
 import { TcpProxy } from '../support/tcp-proxy.js'
 import { until } from '../support/until.js'
+import { answerOf, untilLongerThan, untilState } from './ask-page.js'
 import { complaintsOf, recordSources, say, textsOf } from './chat-page.js'
 
 const example = join(__dirname, '../../examples/next-pages')
@@ -114,7 +116,7 @@ afterAll(async () => {
 describe('the Next.js example, built', () => {
   beforeAll(async () => {
     await build()
-    await listen(startNextApp(folder))
+    await listen(startNextApp(folder, { env: { TOKEN_MS: '2' } }))
   }, 90_000)
 
   afterAll(stop)
@@ -204,6 +206,21 @@ describe('the Next.js example, built', () => {
       await post('coffee', 'about coffee')
       await page.waitForSelector('#chat-messages li')
       expect(await textsOf(page)).toEqual(['about coffee'])
+    })
+
+    test('shows an answer as it is written, and all of it after a reload in the middle', async () => {
+      const page = await browser.openPage(`${url}/ask`)
+      const complaints = complaintsOf(page)
+      await page.fill('#ask-text', 'Where from?')
+      await page.click('#ask-button')
+      await untilLongerThan(page, 100)
+      const before = await answerOf(page)
+      await page.reload()
+      await untilLongerThan(page, before.length)
+      await untilState(page, 'completed')
+      expect([answerText.startsWith(before), await answerOf(page)]).toEqual([true, answerText])
+      expect(await page.textContent('#question')).toBe('Where from?')
+      expect(complaints).toEqual([])
     })
 
     testCut(browser)

@@ -1,9 +1,10 @@
 import { Readable } from 'node:stream'
 import { describe, expect, test } from '@jest/globals'
-import type { EventStreamOptions } from '../../src/index.js'
+import { type EventStreamOptions, memoryEventLog } from '../../src/index.js'
 import { setUp } from '../support/app.js'
 import { Faucet } from '../support/faucet.js'
 import { until } from '../support/until.js'
+import { wrapLog } from '../support/wrap-log.js'
 
 /** An app that serves one stream per id, of a faucet each. */
 async function serveAnswers(options: EventStreamOptions = {}) {
@@ -134,10 +135,13 @@ describe('a handler of streams', () => {
   test('answers each thing that is wrong in its own way', async () => {
     const { get, eventStream, errors, faucet } = await serveAnswers()
     expect((await get('/following/none')).status).toBe(404)
+    expect((await get('/following/none', { method: 'HEAD' })).status).toBe(404)
+    expect((await get('/answers/none', { method: 'HEAD' })).status).toBe(200)
     expect((await get('/answers/none', { lastEventId: '3-17' })).status).toBe(404)
     await eventStream.publishEvent('room', { data: 1 })
     expect((await get('/answers/room')).status).toBe(409)
     expect(errors).toMatchObject([
+      { code: 'ERR_STREAM_UNKNOWN' },
       { code: 'ERR_STREAM_UNKNOWN' },
       { code: 'ERR_STREAM_UNKNOWN' },
       { code: 'ERR_STREAM_KIND' },
@@ -152,6 +156,15 @@ describe('a handler of streams', () => {
       code: 'ERR_STREAM_PRODUCED',
     })
     source.end()
+  })
+
+  test('refuses at once what can never work', () => {
+    const { streams } = setUp().eventStream
+    expect(() => streams.handler('{id}', 'text' as never)).toThrow(/source of a stream is "text"/)
+    const log = wrapLog(memoryEventLog(), {})
+    expect(() => setUp({ log }).eventStream.streams.handler('{id}')).toThrow(/keeps no streams/)
+    expect(() => setUp({ streams: { leaseMs: 1 } })).toThrow(/leaseMs is 1/)
+    expect(() => setUp({ streams: { flushms: 1 } as object })).toThrow(/no option "flushms"/)
   })
 
   test('is stopped by anybody: its source is told, and its readers', async () => {

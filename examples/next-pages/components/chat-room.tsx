@@ -23,7 +23,10 @@ export function ChatRoom({ name, guest }: ChatRoomProps) {
       <header className="top">
         <div>
           <h1>headwater</h1>
-          <p className="tagline">Server-sent events that never lose an event.</p>
+          <p className="tagline">
+            <span>Server-sent events that never lose an event.</span>{' '}
+            <Link href="/ask">Ask for a long answer</Link>
+          </p>
         </div>
         <p id="status" className="status" role="status" data-state={room.state}>
           {describeState(room)}

@@ -9,7 +9,7 @@ export interface Message {
 export const maxNameLength = 40
 export const maxTextLength = 1000
 
-/** Whether a room may have this name, which is part of addresses and of the channel's name. */
-export function isRoom(id: unknown): id is string {
+/** Whether a room or an answer may have this name, which is part of addresses and of the channel's name. */
+export function isId(id: unknown): id is string {
   return typeof id === 'string' && /^[A-Za-z0-9-]{1,40}$/.test(id)
 }

@@ -1,3 +1,5 @@
+import { randomId } from './random-id'
+
 const retryDelaysMs = [500, 1000, 2000, 4000]
 
 /**
@@ -25,15 +27,9 @@ export async function postMessage(room: string, name: string, text: string): Pro
   }
 }
 
-/** Next.js answers some requests itself, and not in JSON. */
-async function reasonOf(response: Response): Promise<string> {
+/** Why a request was refused. Next.js answers some requests itself, and not in JSON. */
+export async function reasonOf(response: Response): Promise<string> {
   const text = await response.text()
   const isJson = response.headers.get('content-type')?.startsWith('application/json')
   return isJson ? JSON.parse(text).error : text
-}
-
-/** Two random characters per byte. `crypto.randomUUID` is missing where a page has no HTTPS. */
-function randomId(length: number): string {
-  const bytes = crypto.getRandomValues(new Uint8Array(length))
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')
 }

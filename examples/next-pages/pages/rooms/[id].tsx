@@ -1,11 +1,11 @@
 import { randomInt } from 'node:crypto'
 import type { GetServerSideProps } from 'next'
 import { ChatRoom, type ChatRoomProps } from '../../components/chat-room'
-import { isRoom } from '../../lib/message'
+import { isId } from '../../lib/message'
 
 export const getServerSideProps: GetServerSideProps<ChatRoomProps> = async ({ params }) => {
   const name = params?.id
-  if (!isRoom(name)) return { notFound: true }
+  if (!isId(name)) return { notFound: true }
   // Chosen here, so that the server's rendering and the browser's are the same.
   return { props: { name, guest: `Guest ${randomInt(100, 1000)}` } }
 }
