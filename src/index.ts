@@ -8,7 +8,9 @@ export type {
 export type { EntryId } from './core/entry-id.js'
 export { EventStreamError, type EventStreamErrorCode } from './core/errors.js'
 export type { NewEvent } from './core/event.js'
+export type { StreamEnd } from './core/stream-end.js'
 export { EventStream, type Health, type RouteArguments } from './event-stream.js'
+export type { EventStreams, RequestSource, StreamRouteOptions } from './event-streams.js'
 export type { ConnectionState } from './hub/connection.js'
 export type { ResetReason } from './hub/reset.js'
 export type { Transport } from './hub/sink.js'
@@ -27,6 +29,16 @@ export type {
   StoredEvent,
 } from './log/event-log.js'
 export { type MemoryEventLogOptions, memoryEventLog } from './log/memory.js'
+export type {
+  Claim,
+  Claimed,
+  Lease,
+  Produced,
+  Production,
+  StreamInfo,
+  StreamLimits,
+  StreamLog,
+} from './log/stream-log.js'
 export type { ConnectionKey } from './middleware/admission.js'
 export type { ChannelSource, ChannelsBuilder } from './middleware/channel-source.js'
 export type { OpenStream, RouteOptions } from './middleware/endpoint.js'
@@ -39,4 +51,8 @@ export type { ChannelWritable, ChannelWritableOptions } from './publishers/chann
 export type { GripSpec } from './publishers/grip/config.js'
 export type { ProxyHealth } from './publishers/grip/proxy.js'
 export type { Published } from './publishers/publisher.js'
+export type { Chunk, StreamEvent } from './resumable/chunk.js'
+export type { StreamsOptions } from './resumable/options.js'
+export type { MakeSource, Source, SourceContext } from './resumable/source.js'
+export type { OpenedStream, StreamStatus } from './resumable/streams.js'
 export { getEventStreamSingleton } from './singleton.js'

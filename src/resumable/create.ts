@@ -13,7 +13,7 @@ import { volatileStreamLog } from './generic/volatile-log.js'
 import { resolveStreamsOptions, type StreamsOptions } from './options.js'
 
 /** What all contexts have. */
-export interface ContextOptions extends Omit<StreamsOptions, 'maxAgeMs'> {
+interface ContextOptions extends Omit<StreamsOptions, 'maxAgeMs'> {
   /** Keeps a serverless function alive until a promise has settled; null where nothing has to. */
   readonly waitUntil: WaitUntil
   /**

@@ -68,15 +68,21 @@ describe('the package', () => {
       `import { createRequire } from 'node:module'
        import * as imported from 'headwater'
        import { eventLogSuite } from 'headwater/testing'
+       import { createResumableStreamContext as anyRedis } from 'headwater/resumable'
+       import { createResumableStreamContext as ioredis } from 'headwater/resumable/ioredis'
+       import { createResumableStreamContext as generic } from 'headwater/resumable/generic'
        process.on('warning', (warning) => console.log(String(warning)))
        const required = createRequire(import.meta.url)('headwater')
        await new Promise((resolve) => setImmediate(resolve))
        console.log(JSON.stringify([
          Object.keys(imported).sort(), imported.EventStream === required.EventStream, typeof eventLogSuite,
+         anyRedis === ioredis, typeof generic,
        ]))`,
     )
     expect(JSON.parse(output)).toEqual([
       ['EventStream', 'EventStreamError', 'getEventStreamSingleton', 'memoryEventLog'],
+      true,
+      'function',
       true,
       'function',
     ])
@@ -135,6 +141,8 @@ describe('the package', () => {
       await writeFile(
         join(folder, file),
         `import { EventStream, type NewEvent } from 'headwater'
+       import { createResumableStreamContext } from 'headwater/resumable'
+       export const context = createResumableStreamContext({ waitUntil: null })
        import { postgresEventLog } from 'headwater/postgres'
        import { redisEventLog } from 'headwater/redis'
        import { eventLogSuite } from 'headwater/testing'

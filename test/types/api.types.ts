@@ -26,6 +26,8 @@ import {
   type OpenStream,
 } from '../../src/index.js'
 import { redisEventLog } from '../../src/redis.js'
+import { createResumableStreamContext } from '../../src/resumable.js'
+import { createResumableStreamContext as createGeneric } from '../../src/resumable-generic.js'
 
 declare const app: Express
 declare const req: IncomingMessage
@@ -134,3 +136,47 @@ app.get('/links', eventStream.linkHandler())
 expectTypeOf(eventStream.kick('a')).toEqualTypeOf<Promise<void>>()
 await eventStream.kick(({ channels }) => channels.includes('a'))
 await eventStream.kick((stream) => stream.transport !== 'grip' && stream.openedAt < new Date())
+
+// Streams: any source, a handler for any framework, and what is read of them.
+const { streams } = eventStream
+expectTypeOf(
+  streams.handler('{id}', async function* (req: Request, { signal }) {
+    yield `${req.path} ${signal.aborted}`
+  }),
+).toExtend<RequestHandler>()
+expectTypeOf(streams.handler('{id}')).toExtend<RequestHandler>()
+void streams.create('a', ['text', new Uint8Array(1), { event: 'tool', data: { n: 1 } }])
+void streams.create('a', ({ signal }) => new ReadableStream<string>({ start: () => void signal }))
+// @ts-expect-error Numbers are no chunks.
+void streams.create('a', [1])
+for await (const { id, data } of await streams.read('a', { after: '1-2' })) {
+  expectTypeOf(id).toEqualTypeOf<string>()
+  expectTypeOf(data).toEqualTypeOf<unknown>()
+}
+
+// What is given to the contexts of `resumable-stream`.
+const after = (promise: Promise<unknown>) => void promise
+createResumableStreamContext({
+  waitUntil: after,
+  publisher: createClient(),
+  subscriber: createClient(),
+})
+createResumableStreamContext({ waitUntil: null, publisher: new Redis(), subscriber: new Redis() })
+const context = createGeneric({
+  waitUntil: null,
+  publisher: {
+    connect: async () => undefined,
+    publish: async (_channel: string, _message: string) => 1,
+    set: async (_key: string, _value: string, _options?: { EX?: number }) => 'OK' as const,
+    get: async (_key: string) => null,
+    incr: async (_key: string) => 1,
+  },
+  subscriber: {
+    connect: async () => undefined,
+    subscribe: async (_channel: string, _callback: (message: string) => void) => undefined,
+    unsubscribe: async (_channel: string) => undefined,
+  },
+})
+expectTypeOf(
+  await context.resumableStream('a', () => new ReadableStream<string>()),
+).toEqualTypeOf<ReadableStream<string> | null>()

@@ -38,7 +38,7 @@ interface Connection {
   close?(): unknown
 }
 
-export function isIoredis(client: object): client is IoredisClient {
+function isIoredis(client: object): client is IoredisClient {
   const { status, defineCommand } = client as Record<string, unknown>
   return typeof status === 'string' && typeof defineCommand === 'function'
 }

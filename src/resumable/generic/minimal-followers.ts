@@ -4,7 +4,7 @@ import { fromRows, fromText } from './entry-text.js'
 import type { Store } from './store.js'
 
 /** Where a stream is, and its last entries. */
-export interface Standing {
+interface Standing {
   readonly head: EntryId
   readonly tail: readonly StoredEvent[]
 }
