@@ -138,30 +138,36 @@ function faults(name: StoreName): void {
     expect(await text).toBe(expected)
   })
 
-  test('serves a reader beside the source while the store is out of reach, and catches up', async () => {
-    const proxy = await proxyOf()
-    const errors: unknown[] = []
-    const producing = join(proxy.url, {
-      leaseMs: 20_000,
-      onStoreError: (error: unknown) => errors.push(error),
-    })
-    const source = new Faucet<string>()
-    await producing.create('away', source)
-    const reader = (await producing.read('away')).getReader()
-    source.give('before ')
-    expect((await reader.read()).value?.data).toBe('before ')
-    proxy.cut()
-    source.give('while ')
-    expect((await reader.read()).value?.data).toBe('while ')
-    await until(() => errors.length === 1)
-    expect(errors).toMatchObject([{ code: 'ERR_LOG_UNAVAILABLE' }])
-    proxy.heal()
-    source.give('after')
-    source.end()
-    expect((await reader.read()).value?.data).toBe('after')
-    expect((await reader.read()).done).toBe(true)
-    expect(await textOf(await join().read('away'))).toBe('before while after')
-  })
+  test.each([
+    ['cut off', 'cut', 'heal'],
+    ['frozen', 'freeze', 'thaw'],
+  ] as const)(
+    'serves a reader beside the source while the store is %s, and catches up',
+    async (how, leave, back) => {
+      const proxy = await proxyOf()
+      const errors: unknown[] = []
+      const producing = join(proxy.url, {
+        leaseMs: 20_000,
+        onStoreError: (error: unknown) => errors.push(error),
+      })
+      const source = new Faucet<string>()
+      await producing.create(how, source)
+      const reader = (await producing.read(how)).getReader()
+      source.give('before ')
+      expect((await reader.read()).value?.data).toBe('before ')
+      proxy[leave]()
+      source.give('while ')
+      expect((await reader.read()).value?.data).toBe('while ')
+      await until(() => errors.length === 1)
+      expect(errors).toMatchObject([{ code: 'ERR_LOG_UNAVAILABLE' }])
+      proxy[back]()
+      source.give('after')
+      source.end()
+      expect((await reader.read()).value?.data).toBe('after')
+      expect((await reader.read()).done).toBe(true)
+      expect(await textOf(await join().read(how))).toBe('before while after')
+    },
+  )
 
   test('is stopped from another process: its source is told, and its readers', async () => {
     const { lines } = await spawnProducer('stopped')
