@@ -140,7 +140,7 @@ function faults(name: StoreName): void {
 
   test.each([
     ['cut off', 'cut', 'heal'],
-    ['frozen', 'freeze', 'thaw'],
+    ['not answering', 'freeze', 'thaw'],
   ] as const)(
     'serves a reader beside the source while the store is %s, and catches up',
     async (how, leave, back) => {
