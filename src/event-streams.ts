@@ -28,10 +28,17 @@ export interface EventStreamsHost extends StreamsHost {
 /** {@link Streams}, and how requests are answered with them. */
 export class EventStreams extends Streams {
   readonly #host: EventStreamsHost
+  /** Of all that comes by `fetch`. */
+  #ownFetchHost: EndpointHost | undefined
 
   constructor(host: EventStreamsHost) {
     super(host)
     this.#host = host
+  }
+
+  get #fetchHost(): EndpointHost {
+    this.#ownFetchHost ??= this.#host.newHost()
+    return this.#ownFetchHost
   }
 
   /**
@@ -72,10 +79,10 @@ export class EventStreams extends Streams {
     { retryMs }: Pick<StreamRouteOptions, 'retryMs'> = {},
   ): Promise<Response> {
     checkSource(source)
-    const { hub, isClosing } = this.#host.newHost()
+    this.checkLog()
     const begin = (cursor: Cursor | 'invalid' | undefined) =>
       this.#begin(request.method, id, cursor, source)
-    return answerFetch(request, id, { hub, isClosing, retryMs, begin })
+    return answerFetch(request, id, { host: this.#fetchHost, retryMs, begin })
   }
 
   /** @returns Where a client that has no position begins. */

@@ -1,7 +1,8 @@
 /**
  * Identifies one entry of one channel: `<seq>-<nonce>`. `seq` counts 1, 2, 3 … without holes;
  * `nonce` is a random 32-bit number, so that an entry of a log that was lost and written anew is
- * never taken for the one it replaced. `seq` 0 is the place before a channel's first entry.
+ * never taken for the one it replaced. `seq` 0 is the place before a channel's first entry, and `nonce` 0
+ * is that of the last entry of a stream that has ended.
  */
 export type EntryId = string
 

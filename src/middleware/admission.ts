@@ -22,11 +22,14 @@ export class Admission {
     this.#options = options
   }
 
-  /** @returns What gives the place back, once; undefined when there is none. */
-  enter(req: RequestLike): (() => void) | undefined {
+  /**
+   * @param req - Undefined for one that a `connectionKey` does not know how to read.
+   * @returns What gives the place back, once; undefined when there is none.
+   */
+  enter(req: RequestLike | undefined): (() => void) | undefined {
     const { maxConnections, maxConnectionsPerKey, connectionKey } = this.#options
     if (this.#total >= maxConnections) return undefined
-    const key = connectionKey?.(req)
+    const key = req && connectionKey?.(req)
     if (key !== undefined && this.#of(key) >= maxConnectionsPerKey) return undefined
     this.#add(key, 1)
     let inside = true

@@ -111,6 +111,11 @@ export function checkRouteOptions(options: RouteOptions<never>): void {
   } else if (startFrom !== undefined) checkChoice('startFrom', startFrom, ['now', 'earliest'])
 }
 
+/** At random, so that a restart does not bring all clients back in the same instant. */
+export function defaultRetryMs(): number {
+  return Math.round(1000 + Math.random() * 2000)
+}
+
 /** One route: answers requests with streams of the channels that they resolve to. */
 export class Endpoint<Req extends RequestLike> {
   readonly #host: EndpointHost
@@ -217,7 +222,7 @@ export class Endpoint<Req extends RequestLike> {
   }
 
   #retryMs(): number {
-    return this.#options.retryMs ?? Math.round(1000 + Math.random() * 2000)
+    return this.#options.retryMs ?? defaultRetryMs()
   }
 
   #open(req: Req, res: ServerResponse, prepared: PreparedStream, leave: () => void): OpenStream {

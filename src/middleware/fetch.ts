@@ -4,13 +4,14 @@ import { EventStreamError } from '../core/errors.js'
 import { encodeRetry } from '../core/wire.js'
 import type { Hub } from '../hub/hub.js'
 import type { Frame, Sink } from '../hub/sink.js'
+import type { Wish } from '../hub/start.js'
+import { defaultRetryMs, type EndpointHost } from './endpoint.js'
 import { checkAccept, checkMethod, readCursor } from './request.js'
 import { streamHeaders } from './response.js'
 
 export interface FetchRoute {
-  readonly hub: Hub
+  readonly host: EndpointHost
   readonly retryMs: number | undefined
-  isClosing(): boolean
   /** See `Begin` of endpoints. */
   begin(cursor: Cursor | 'invalid' | undefined): Promise<Cursor | 'over' | undefined>
 }
@@ -25,8 +26,10 @@ const headers = { 'Content-Type': 'text/event-stream', ...streamHeaders }
 export async function answerFetch(
   request: Request,
   channel: string,
-  { hub, retryMs, isClosing, begin }: FetchRoute,
+  { host, retryMs, begin }: FetchRoute,
 ): Promise<Response> {
+  const { hub, admission } = host
+  const since = performance.now()
   const req = requestOf(request)
   checkMethod(req)
   checkAccept(req)
@@ -36,25 +39,30 @@ export async function answerFetch(
     await begin(cursor)
     return new Response(null, { headers })
   }
-  if (isClosing()) return sentAway(hub)
+  const leave = host.isClosing() ? undefined : admission.enter(undefined)
+  if (leave === undefined) return sentAway(hub)
   try {
     const place = await begin(cursor)
-    if (place === 'over') return new Response(null, { status: 204 })
     const wish = { channels, cursor: cursor ?? place, startFrom: 'now' as const }
-    const prepared = await hub.prepare(wish)
-    if (prepared.isOver) {
-      prepared.release()
+    const prepared = place === 'over' ? place : await hub.prepare(wish as Wish)
+    if (prepared === 'over' || prepared.isOver) {
+      if (prepared !== 'over') prepared.release()
+      leave()
       return new Response(null, { status: 204 })
     }
     const sink = new FetchSink()
     const connection = prepared.attach(sink, {
-      retryMs: retryMs ?? Math.round(1000 + Math.random() * 2000),
+      retryMs: retryMs ?? defaultRetryMs(),
+      onClosed: leave,
     })
     sink.bind(connection)
     request.signal.addEventListener('abort', () => sink.destroy(), { once: true })
+    if (hub.isKicked(channels, since)) connection.end()
     return new Response(sink.body, { headers })
   } catch (error) {
+    leave()
     if (error instanceof EventStreamError && error.status < 500) throw error
+    host.onError(error)
     return sentAway(hub)
   }
 }

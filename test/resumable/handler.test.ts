@@ -218,6 +218,19 @@ describe('a handler of streams', () => {
     })
   })
 
+  test('sends a Web request away while there is no place for it, and gives its place back', async () => {
+    const { eventStream } = setUp({ maxConnections: 1 })
+    const ask = () => eventStream.streams.fetch(new Request('http://x/'), 'a', () => source)
+    const source = new Faucet<string>()
+    const first = await ask()
+    expect(await (await ask()).text()).toMatch(/^retry: \d+\n$/)
+    await first.body?.cancel()
+    const third = await ask()
+    await eventStream.kick('a')
+    expect(await third.text()).toMatch(/event: stream-open\n.*retry: \d+\n$/s)
+    source.end()
+  })
+
   test('pauses for a Web reader that does not read, and leaves with it', async () => {
     const { eventStream } = setUp()
     const source = new Faucet<string>()
