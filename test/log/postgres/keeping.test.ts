@@ -128,7 +128,7 @@ describeWithPostgres('postgresEventLog', () => {
   })
 
   test('deletes what is past its age, and channels that nobody uses', async () => {
-    const log = logOf({ maxAgeMs: 300 })
+    const log = logOf({ maxAgeMs: 1500 })
     for (let n = 0; n < 30; n++) {
       await log.append(`c${n}`, [{ data: '1', idempotencyKey: 'k' }, { data: '2' }])
     }
