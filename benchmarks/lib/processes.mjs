@@ -61,9 +61,10 @@ function end(child) {
  * Starts a program that has nothing to say, on the CPU that clients have.
  *
  * @param mayEnd - Whether it may end by itself now.
+ * @param options - Those of `spawn`.
  */
-export function startProgram(program, args, mayEnd) {
-  const child = spawn(program, args, { stdio: 'ignore' })
+export function startProgram(program, args, mayEnd, options = {}) {
+  const child = spawn(program, args, { stdio: 'ignore', ...options })
   watch(child, program, mayEnd)
   pin(child.pid, clientCpu)
   const hasEnded = () => child.exitCode !== null || child.signalCode !== null

@@ -5,6 +5,7 @@ import { cpus, release, totalmem, type } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { canCount } from './instructions.mjs'
+import { postgresVersion } from './postgres.mjs'
 import { clientName, serverCpu } from './processes.mjs'
 import { pushpinVersion } from './pushpin.mjs'
 import { redisVersion } from './redis.mjs'
@@ -60,7 +61,8 @@ function version(name, folder = '..') {
 export function circumstances(isQuick) {
   const [{ model }] = cpus()
   const gigabytes = Math.round(totalmem() / 2 ** 30)
-  const packages = ['better-sse', '@fanoutio/eventstream', 'express'].map((name) => version(name))
+  const names = ['better-sse', '@fanoutio/eventstream', 'resumable-stream', 'express']
+  const packages = names.map((name) => version(name))
   const redis = `Redis ${redisVersion}, ${version('ioredis', '../..')}.`
   return [
     `${new Date().toISOString().slice(0, 10)}${isQuick ? ', a quick run' : ''}.`,
@@ -71,6 +73,9 @@ export function circumstances(isQuick) {
     canCount ? 'Instructions counted by perf.' : 'No instruction counters here: CPU time only.',
     hasNchan ? '' : 'nchan is not installed.',
     redisVersion === undefined ? 'redis-server is not installed.' : redis,
+    postgresVersion === undefined
+      ? 'PostgreSQL is not installed.'
+      : `PostgreSQL ${postgresVersion}, ${version('pg', '../..')}.`,
     pushpinVersion === undefined ? 'Pushpin is not installed.' : `Pushpin ${pushpinVersion}.`,
   ]
     .filter((part) => part !== '')

@@ -9,6 +9,7 @@ const {
   port,
   pid = process.pid,
   counts = {},
+  calls: ownCalls = {},
 } = await import(`../servers/${process.argv[2]}.mjs`)
 // Not without an exit event: nginx is ended by it.
 process.on('disconnect', () => process.exit())
@@ -24,6 +25,7 @@ function eventAt(atUs, text) {
 /** Makes an event about 115 bytes on the wire. */
 const shortText = '.'.repeat(36)
 
+/** What a server adds of its own comes last. */
 const calls = {
   /** Publishes events on channel 0, all in one turn of the event loop. */
   tick({ events, textBytes }) {
@@ -107,6 +109,8 @@ const calls = {
     const { user, system } = process.cpuUsage()
     return user + system
   },
+
+  ...ownCalls,
 }
 
 process.on('message', async ({ id, call, options }) => {

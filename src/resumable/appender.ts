@@ -108,7 +108,8 @@ export class Appender {
         this.#hurry = undefined
         resolve()
       }
-      const timer = setTimeout(go, ms)
+      // A part of a millisecond would be cut off, and what comes too early is one write more.
+      const timer = setTimeout(go, Math.ceil(ms))
       this.#hurry = go
     })
   }

@@ -44,6 +44,7 @@ export class Producer {
   /** The last entry, which readers are told of once the log has it. */
   #end: StoredEvent | undefined
   #isDetached: boolean
+  #renewedAt = 0
   #roomy: (() => void) | undefined
   #made = 0
 
@@ -81,9 +82,13 @@ export class Producer {
     return this.#tail.head
   }
 
-  /** Whether its lease is to be renewed. */
   get isHeld(): boolean {
     return !this.#isDetached && this.#ending === undefined
+  }
+
+  /** Whether its lease is to be renewed: what was appended since then has done it. */
+  mustRenew(since: number): boolean {
+    return this.isHeld && this.#renewedAt < since
   }
 
   /** See {@link Tail.after}. */
@@ -186,6 +191,7 @@ export class Producer {
   }
 
   #appended(entries: readonly StoredEvent[]): void {
+    this.#renewedAt = performance.now()
     const last = entries.at(-1) as StoredEvent
     if (isEndId(last.id)) this.#announce(last)
     this.#tail.appended(last.id)

@@ -230,8 +230,9 @@ export class Followers {
   #pollLater(): void {
     clearTimeout(this.#timer)
     if (this.#isClosed || this.#byName.size === 0) return
-    // Not all processes at once.
-    const delayMs = this.#intervalMs * (0.75 + Math.random() / 4)
+    const isFull = this.#intervalMs === this.#pollMs
+    // Not all processes at once: the steps on the way to the full interval are random.
+    const delayMs = isFull ? this.#pollMs : this.#intervalMs * (0.75 + Math.random() / 4)
     this.#timer = setTimeout(() => this.#poll(true), delayMs).unref()
   }
 

@@ -257,8 +257,8 @@ if string.find(from, '-', 1, true) then
 elseif from ~= 'earliest' then
   start = whole(math.max(1, seqOf(head) - tonumber(from) + 1))
 end
--- Few at a time, since each may be large.
-local length, count, step = 0, 0, 16
+-- Few at first, since each may be large; then as many as fit, if they are like those.
+local length, count, step = 0, 0, 4
 while count < maxEntries and (length < maxLength or count == 0) do
   local want = math.min(step, maxEntries - count)
   local entries = redis.call('XRANGE', stream, start, '+', 'COUNT', want)
@@ -268,7 +268,7 @@ while count < maxEntries and (length < maxLength or count == 0) do
     length, count, start = length + #entry[2][2], count + 1, '(' .. entry[1]
   end
   if #entries < want then break end
-  if length / count < 512 then step = 128 end
+  step = math.max(1, math.min(128, math.ceil((maxLength - length) * count / length)))
 end
 return result
 `
