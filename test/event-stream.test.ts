@@ -36,7 +36,10 @@ describe('an event stream', () => {
     [{ log: {} }, /log is an object; give an EventLog such as memoryEventLog/],
     [{ grip: 'localhost' }, /grip cannot be used: it cannot be read .* Give a URL such as/],
     [{ gripPrefix: 7 }, /gripPrefix is 7; give letters, digits and/],
-    [{ keepaliveMs: 5 }, /EventStream has no option "keepaliveMs"; it has log, redis, streams, keepAliveMs/],
+    [
+      { keepaliveMs: 5 },
+      /EventStream has no option "keepaliveMs"; it has log, redis, streams, keepAliveMs/,
+    ],
     ['redis://localhost', /The options of EventStream are "redis:/],
   ])('refuses %j, and says what to give', (options, message) => {
     const make = () => new EventStream(options as object)

@@ -56,7 +56,7 @@ export async function answerFetch(
       onClosed: leave,
     })
     sink.bind(connection)
-    request.signal.addEventListener('abort', () => sink.destroy(), { once: true })
+    request.signal.addEventListener('abort', () => sink.abandon(), { once: true })
     if (hub.isKicked(channels, since)) connection.end()
     return new Response(sink.body, { headers })
   } catch (error) {
@@ -129,6 +129,12 @@ class FetchSink implements Sink {
 
   end(last: Frame): void {
     this.write(last)
+    if (!this.#isClosed) this.#controller?.close()
+    this.#close()
+  }
+
+  /** Nobody reads it any more. */
+  abandon(): void {
     if (!this.#isClosed) this.#controller?.close()
     this.#close()
   }

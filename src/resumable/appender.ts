@@ -36,6 +36,7 @@ export class Appender {
   #waitingBytes = 0
   #lastWriteAt = Number.NEGATIVE_INFINITY
   #running: Promise<void> | undefined
+  #isRunning = false
   #hurry: (() => void) | undefined
   /** Since when it is to be written as soon as it can be. */
   #hurriedAt: number | undefined
@@ -56,9 +57,7 @@ export class Appender {
     this.#waiting.push(entry)
     this.#waitingBytes += entry.data.length
     if (this.#waitingBytes >= this.#host.options.flushBytes) this.#hurry?.()
-    this.#running ??= this.#run().finally(() => {
-      this.#running = undefined
-    })
+    if (!this.#isRunning) this.#running = this.#run()
   }
 
   /**
@@ -80,12 +79,16 @@ export class Appender {
   }
 
   async #run(): Promise<void> {
-    while (this.#waiting.length > 0 && !this.#isStopped) {
-      await this.#untilDue()
-      const batch = this.#takeBatch()
-      if (batch.length === 0) return
-      this.#lastWriteAt = performance.now()
-      await this.#write(batch)
+    this.#isRunning = true
+    try {
+      while (this.#waiting.length > 0 && !this.#isStopped) {
+        await this.#untilDue()
+        this.#lastWriteAt = performance.now()
+        await this.#write(this.#takeBatch())
+      }
+    } finally {
+      // In the turn in which it looked for more: what is added after that begins anew.
+      this.#isRunning = false
     }
   }
 

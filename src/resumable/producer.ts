@@ -46,6 +46,8 @@ export class Producer {
   #isDetached: boolean
   #renewedAt = 0
   #roomy: (() => void) | undefined
+  /** Ends what is waited for. */
+  #interrupt: (() => void) | undefined
   #made = 0
 
   /** @param claim - Without, the log is away, and the stream is for the readers of this process alone. */
@@ -104,34 +106,48 @@ export class Producer {
 
   /** Reads a source to its end. Never rejects. */
   async run(open: () => ChunkIterator | Promise<ChunkIterator>): Promise<void> {
-    const aborted = new Promise<undefined>((resolve) => {
-      this.signal.addEventListener('abort', () => resolve(undefined), { once: true })
-    })
+    // Before the source can listen: what it does when it is ended is not its failure.
+    this.signal.addEventListener('abort', () => this.#interrupt?.(), { once: true })
     let iterator: ChunkIterator | undefined
     try {
       iterator = await open()
       while (!this.signal.aborted) {
-        const result = await Promise.race([iterator.next(), aborted])
+        const result = await this.#unlessEnded(iterator.next())
         if (result === undefined) break
         if (result.done) {
           await this.#finish({ state: 'completed' })
           return
         }
         for (const entry of encodeChunk(result.value)) this.#make(entry)
-        await this.#room(aborted)
+        await this.#room()
       }
     } catch (error) {
-      this.#host.onError(error)
+      if (!this.signal.aborted) this.#host.onError(error)
       await this.#finish({ state: 'failed' })
     }
     // Of a source that waits for something this may come late or never: nobody waits for it.
-    Promise.resolve(iterator?.return?.()).catch((error) => this.#host.onError(error))
+    Promise.resolve()
+      .then(() => iterator?.return?.())
+      .catch((error) => this.#host.onError(error))
+  }
+
+  /**
+   * @returns What the promise gives; undefined when the stream is ended meanwhile. A race with a promise of
+   *   the end would keep something of each chunk until then.
+   */
+  #unlessEnded<Result>(promise: Promise<Result>): Promise<Result | undefined> {
+    return new Promise((resolve, reject) => {
+      this.#interrupt = () => resolve(undefined)
+      promise.then(resolve, reject)
+    })
   }
 
   /** Ends the stream: nothing more is taken from its source. Resolves when the log has the end, if it can. */
   async end(ending: StreamEnding): Promise<void> {
-    if (this.#ending === undefined) this.#aborter.abort(stopped(this.channel, ending))
-    await this.#finish(ending)
+    const isFirst = this.#ending === undefined
+    const finished = this.#finish(ending)
+    if (isFirst) this.#aborter.abort(stopped(this.channel, ending))
+    await finished
   }
 
   /** The log says that it has ended: what it has not got by then will never be there. */
@@ -158,7 +174,7 @@ export class Producer {
   }
 
   /** Waits while the log is too far behind, but not for one that is away. */
-  async #room(aborted: Promise<unknown>): Promise<void> {
+  async #room(): Promise<void> {
     if (this.#made % perTurn === 0) await new Promise((resolve) => setImmediate(resolve))
     while (this.#tail.aheadBytes > this.#host.options.maxAheadBytes && !this.signal.aborted) {
       if (this.#appender?.isAway) {
@@ -168,7 +184,7 @@ export class Producer {
       const roomy = new Promise<void>((resolve) => {
         this.#roomy = resolve
       })
-      await Promise.race([roomy, aborted])
+      await this.#unlessEnded(roomy)
     }
   }
 
