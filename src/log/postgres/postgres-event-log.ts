@@ -15,6 +15,7 @@ import type {
   RemoteLog,
   StoredEvent,
 } from '../event-log.js'
+import { HeadLookups } from '../head-lookups.js'
 import { randomNonce } from '../nonce.js'
 import {
   type Claim,
@@ -30,7 +31,6 @@ import { Batches } from './batches.js'
 import { messageOf } from './failure.js'
 import { Followers } from './followers.js'
 import { packEntries, parseAppended, withoutRepetitions } from './format.js'
-import { HeadLookups } from './head-lookups.js'
 import { Health } from './health.js'
 import { Link, lockMs, type Task } from './link.js'
 import { Listener } from './listener.js'
@@ -122,7 +122,9 @@ class PostgresEventLog implements StreamLog, RemoteLog {
       run,
       tell: (name, entries) => this.#added(name, entries),
     })
-    this.#lookups = new HeadLookups((names) => this.#reads.heads(names))
+    this.#lookups = new HeadLookups({ maxNames: 20_000, isInTurn: true }, (names) =>
+      this.#reads.heads(names),
+    )
     this.#followers = new Followers(this.#followHost(), {
       // A channel that is followed is kept by being looked at.
       pollMs: Math.min(resolved.pollIntervalMs, Math.max(10, maxAgeMs / 2)),

@@ -14,6 +14,7 @@ import type {
   RemoteLog,
   StoredEvent,
 } from '../event-log.js'
+import { HeadLookups } from '../head-lookups.js'
 import { randomNonce } from '../nonce.js'
 import {
   type Claim,
@@ -63,6 +64,10 @@ class RedisEventLog implements StreamLog, RemoteLog {
   readonly #scriptsOf: (isCluster: boolean) => Scripts
   readonly #subscriptions: Subscriptions
   readonly #batches: Batches
+  /** Redis does nothing else meanwhile, so not too many at once. */
+  readonly #lookups = new HeadLookups({ maxNames: 200, isInTurn: false }, (names) =>
+    this.#heads(names),
+  )
   readonly #streams: RedisStreams
   readonly #producer = randomBytes(6).toString('hex')
   /** Grows whenever an append may have been lost, see the script. */
@@ -191,6 +196,10 @@ class RedisEventLog implements StreamLog, RemoteLog {
 
   async heads(channels: readonly string[]): Promise<readonly EntryId[]> {
     this.#checkOpen()
+    return this.#lookups.heads(channels)
+  }
+
+  async #heads(channels: readonly string[]): Promise<ReadonlyMap<string, EntryId>> {
     const what = `The look at ${channels.length} channels`
     const result = await this.#link.run({
       what,
@@ -209,7 +218,7 @@ class RedisEventLog implements StreamLog, RemoteLog {
           : run(channels)
       },
     })
-    return result as EntryId[]
+    return new Map(channels.map((name, i) => [name, (result as EntryId[])[i] as EntryId]))
   }
 
   follow(channel: string, listener: LogListener): Promise<() => void> {

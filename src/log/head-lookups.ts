@@ -1,27 +1,36 @@
-import type { EntryId } from '../../core/entry-id.js'
+import type { EntryId } from '../core/entry-id.js'
 
 interface Lookup {
   readonly names: Set<string>
   readonly heads: Promise<ReadonlyMap<string, EntryId>>
 }
 
-/** Channels of one query. */
-const maxNames = 20_000
-
 /** One query for all who ask for heads at about the same time: a crowd that comes back asks one by one. */
 export class HeadLookups {
+  readonly #maxNames: number
+  readonly #isInTurn: boolean
   readonly #query: (names: readonly string[]) => Promise<ReadonlyMap<string, EntryId>>
   #open: Lookup | undefined
   #last: Promise<unknown> = Promise.resolve()
 
-  constructor(query: (names: readonly string[]) => Promise<ReadonlyMap<string, EntryId>>) {
+  /**
+   * @param maxNames - Channels of one query.
+   * @param isInTurn - Whether a query waits for the one before it, and takes in who asks meanwhile.
+   */
+  constructor(
+    { maxNames, isInTurn }: { readonly maxNames: number; readonly isInTurn: boolean },
+    query: (names: readonly string[]) => Promise<ReadonlyMap<string, EntryId>>,
+  ) {
+    this.#maxNames = maxNames
+    this.#isInTurn = isInTurn
     this.#query = query
   }
 
   async heads(names: readonly string[]): Promise<readonly EntryId[]> {
     const lookups: Lookup[] = []
     for (const name of names) {
-      if (this.#open === undefined || this.#open.names.size >= maxNames) this.#open = this.#begin()
+      if (this.#open === undefined || this.#open.names.size >= this.#maxNames)
+        this.#open = this.#begin()
       this.#open.names.add(name)
       if (!lookups.includes(this.#open)) lookups.push(this.#open)
     }
@@ -40,7 +49,7 @@ export class HeadLookups {
     before: Promise<unknown>,
     names: ReadonlySet<string>,
   ): Promise<ReadonlyMap<string, EntryId>> {
-    await before
+    if (this.#isInTurn) await before
     await new Promise<void>((resolve) => process.nextTick(resolve))
     if (this.#open?.names === names) this.#open = undefined
     return this.#query([...names])
