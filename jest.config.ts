@@ -3,8 +3,6 @@ import type { Config } from 'jest'
 
 const config: Config = {
   testEnvironment: 'node',
-  // Most tests wait for something: two at once are done in half the time, also where there are two cores.
-  maxWorkers: 2,
   testMatch: ['<rootDir>/test/**/*.test.ts'],
   transform: {
     '^.+\\.[jt]sx?$': [
