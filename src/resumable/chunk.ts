@@ -1,6 +1,5 @@
 import { EventStreamError, quote } from '../core/errors.js'
 import { controlEvents, type EncodedEvent, encodeEvent, type NewEvent } from '../core/event.js'
-import { parseEnding, type StreamEnding } from '../core/stream-end.js'
 import type { StoredEvent } from '../log/event-log.js'
 
 /** What a source gives: text, bytes, or an event as it would be published. */
@@ -43,11 +42,6 @@ export function decodeEntry({ id, event, data }: StoredEvent): StreamEvent {
     return { id, event: undefined, data: new Uint8Array(Buffer.from(JSON.parse(data), 'base64')) }
   }
   return { id, event, data: parseData(data) }
-}
-
-/** How a stream ended, if this is its last entry. */
-export function endingOf(entry: EncodedEvent): StreamEnding | undefined {
-  return parseEnding(entry)
 }
 
 function isEvent(chunk: object): chunk is NewEvent {

@@ -5,7 +5,8 @@ import { checkWhole } from '../core/options.js'
 import { isEndId } from '../core/stream-end.js'
 import type { StreamLog } from '../log/stream-log.js'
 import type { ResolvedStreamsOptions } from './options.js'
-import { type OpenedStream, Streams } from './streams.js'
+import { readEntries } from './reader.js'
+import { type OpenedStream, type StreamPlace, Streams } from './streams.js'
 import { toText } from './text.js'
 
 /** Keeps a serverless function alive until a promise has settled. */
@@ -84,8 +85,7 @@ class Context implements ResumableStreamContext {
   ): Promise<ReadableStream<string> | null> {
     checkSkip(skipCharacters)
     const opened = await this.#open(streamId, makeStream)
-    if (opened.isNew) return this.#text(opened.id, 0, opened)
-    return (await this.resumeExistingStream(streamId, skipCharacters)) ?? null
+    return opened.isNew ? this.#original(opened) : this.#follow(opened.id, opened, skipCharacters)
   }
 
   async createNewResumableStream(
@@ -94,7 +94,7 @@ class Context implements ResumableStreamContext {
     _skipCharacters?: number,
   ): Promise<ReadableStream<string>> {
     const opened = await this.#open(streamId, makeStream)
-    if (opened.isNew) return this.#text(opened.id, 0, opened)
+    if (opened.isNew) return this.#original(opened)
     throw new EventStreamError(
       'ERR_STREAM_EXISTS',
       `There is a stream ${quote(streamId)} already; give each an id of its own, or use resumableStream.`,
@@ -107,14 +107,8 @@ class Context implements ResumableStreamContext {
   ): Promise<ReadableStream<string> | null | undefined> {
     checkSkip(skipCharacters)
     const id = this.#channelOf(streamId)
-    const head = this.#streams.log.get(id)?.head ?? (await this.#streams.status(id))?.lastEventId
-    if (head === undefined) return undefined
-    const hasEnded = isEndId(head)
-    if (hasEnded && !this.#host.serveEnded) return null
-    const origin = await this.#streams.origin(id)
-    // The end is no chunk.
-    const ready = seqOf(head) - seqOf(origin) - Number(hasEnded)
-    return this.#text(id, skipCharacters, { origin }, ready)
+    const place = await this.#streams.place(id)
+    return place && this.#follow(id, place, skipCharacters)
   }
 
   async hasExistingStream(streamId: string): Promise<null | true | 'DONE'> {
@@ -159,13 +153,17 @@ class Context implements ResumableStreamContext {
     return opened
   }
 
-  async #text(
-    id: string,
-    skip: number,
-    { origin }: Pick<OpenedStream, 'origin'>,
-    ready = 0,
-  ): Promise<ReadableStream<string>> {
-    return toText(id, await this.#streams.entries(id, origin), skip, ready)
+  /** What whoever has started a stream reads: all of it, as it comes. */
+  #original({ id, origin }: OpenedStream): ReadableStream<string> {
+    return toText(id, readEntries(this.#streams.log, id, origin), 0, 0)
+  }
+
+  #follow(id: string, { origin, head }: StreamPlace, skip: number): ReadableStream<string> | null {
+    const hasEnded = isEndId(head)
+    if (hasEnded && !this.#host.serveEnded) return null
+    // The end is no chunk.
+    const ready = seqOf(head) - seqOf(origin) - Number(hasEnded)
+    return toText(id, readEntries(this.#streams.log, id, origin), skip, ready)
   }
 }
 

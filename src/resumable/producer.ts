@@ -1,12 +1,12 @@
 import { type EntryId, formatEntryId, seqOf } from '../core/entry-id.js'
 import { EventStreamError, quote } from '../core/errors.js'
 import type { EncodedEvent } from '../core/event.js'
-import { encodeEnding, endId, isEndId, type StreamEnding } from '../core/stream-end.js'
+import { encodeEnding, endId, isEndId, parseEnding, type StreamEnding } from '../core/stream-end.js'
 import type { LogListener, PageLimit, StoredEvent } from '../log/event-log.js'
 import { randomNonce } from '../log/nonce.js'
 import type { StreamInfo, StreamLog } from '../log/stream-log.js'
 import { Appender, type Lost } from './appender.js'
-import { encodeChunk, endingOf } from './chunk.js'
+import { encodeChunk } from './chunk.js'
 import type { ResolvedStreamsOptions } from './options.js'
 import type { ChunkIterator } from './source.js'
 import { Tail } from './tail.js'
@@ -155,7 +155,7 @@ export class Producer {
     const end = info?.end
     // Its own end, which it hears of before the answer to what it has sent.
     if (end !== undefined && end.id === this.#end?.id && end.data === this.#end.data) return
-    const ending = (end && endingOf(end)) ?? { state: 'orphaned' }
+    const ending = (end && parseEnding(end)) ?? { state: 'orphaned' }
     this.#ending = ending
     this.detach()
     this.#announce(this.#endEntry(ending))
@@ -242,7 +242,7 @@ export class Producer {
   #announce(end: StoredEvent): void {
     if (isEndId(this.#tail.head)) return
     this.#tail.add(end)
-    const ending = endingOf(end) as StreamEnding
+    const ending = parseEnding(end) as StreamEnding
     if (ending.state !== 'completed') this.#aborter.abort(stopped(this.channel, ending))
     for (const listener of [...this.#listeners]) listener.append([end])
     this.#resolveEnded(ending)

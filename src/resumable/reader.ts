@@ -1,8 +1,8 @@
 import type { EntryId } from '../core/entry-id.js'
 import { EventStreamError, quote } from '../core/errors.js'
-import { isEndId } from '../core/stream-end.js'
+import { isEndId, parseEnding } from '../core/stream-end.js'
 import type { EventLog, PageLimit, StoredEvent } from '../log/event-log.js'
-import { decodeEntry, endingOf, type StreamEvent } from './chunk.js'
+import { decodeEntry, type StreamEvent } from './chunk.js'
 
 const page: PageLimit = { maxEvents: 256, maxLength: 262_144 }
 
@@ -82,7 +82,7 @@ export function toReadable(
     {
       async pull(controller) {
         const { value, done } = await entries.next()
-        const ending = value && endingOf(value)
+        const ending = value && parseEnding(value)
         if (value !== undefined && ending === undefined) controller.enqueue(decodeEntry(value))
         else if (done || ending?.state === 'completed') controller.close()
         else throw ended(channel, ending?.state ?? 'orphaned', ending?.reason)

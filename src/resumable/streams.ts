@@ -2,11 +2,11 @@ import { randomBytes } from 'node:crypto'
 import { checkChannel } from '../core/channels.js'
 import type { EntryId } from '../core/entry-id.js'
 import { EventStreamError, quote } from '../core/errors.js'
-import { encodeEnding, isEndId, type StreamEnd } from '../core/stream-end.js'
+import { encodeEnding, isEndId, parseEnding, type StreamEnd } from '../core/stream-end.js'
 import { within } from '../core/within.js'
 import type { EventLog, StoredEvent } from '../log/event-log.js'
 import { isStreamLog, type StreamInfo, type StreamLog } from '../log/stream-log.js'
-import { endingOf, type StreamEvent } from './chunk.js'
+import type { StreamEvent } from './chunk.js'
 import { Leases } from './leases.js'
 import type { ResolvedStreamsOptions } from './options.js'
 import { ProducedLog } from './produced-log.js'
@@ -28,15 +28,21 @@ export interface StreamStatus {
   readonly lastEventId: string
 }
 
+/** Where a stream begins, and where it is. */
+export interface StreamPlace {
+  /** The place before its first chunk. */
+  readonly origin: EntryId
+  /** Its last chunk, or its end. */
+  readonly head: EntryId
+}
+
 /** A stream that was asked for: this process may be its producer, or somebody else. */
-export interface OpenedStream {
+export interface OpenedStream extends StreamPlace {
   readonly id: string
   /** Whether this call has started it. */
   readonly isNew: boolean
   /** Whether it has ended already. */
   readonly hasEnded: boolean
-  /** The place before its first chunk. */
-  readonly origin: EntryId
   /** Of one that this call has started: resolves when it has ended and the log has that, if it can. */
   readonly ended: Promise<unknown> | undefined
 }
@@ -121,13 +127,8 @@ export class Streams {
     id: string,
     { after }: { readonly after?: string | undefined } = {},
   ): Promise<ReadableStream<StreamEvent>> {
-    return toReadable(id, await this.entries(id, after))
-  }
-
-  /** What {@link Streams.read} gives, as it is stored: the last one is the end. */
-  async entries(id: string, after?: string): Promise<AsyncGenerator<StoredEvent, void, void>> {
     const origin = await this.origin(id)
-    return readEntries(this.log, id, after ?? origin)
+    return toReadable(id, readEntries(this.log, id, after ?? origin))
   }
 
   /**
@@ -136,7 +137,20 @@ export class Streams {
    * @throws EventStreamError `ERR_STREAM_UNKNOWN`, `ERR_STREAM_KIND`.
    */
   async origin(id: string): Promise<EntryId> {
-    return this.log.get(id)?.origin ?? (await this.#inspect(id)).origin
+    const place = await this.place(id)
+    if (place !== undefined) return place.origin
+    throw new EventStreamError(
+      'ERR_STREAM_UNKNOWN',
+      `There is no stream ${quote(id)}: it never was, or is no longer kept.`,
+    )
+  }
+
+  /**
+   * @returns undefined for an unknown id.
+   * @throws EventStreamError `ERR_STREAM_KIND`.
+   */
+  async place(id: string): Promise<StreamPlace | undefined> {
+    return this.log.get(id) ?? this.#inspect(id)
   }
 
   /**
@@ -160,8 +174,7 @@ export class Streams {
    * @throws EventStreamError `ERR_STREAM_KIND` when it is a channel that events are published to.
    */
   async status(id: string): Promise<StreamStatus | undefined> {
-    const info = await this.#streamLog().inspect(checkChannel(id))
-    if (info === 'channel') throw wrongKind(id)
+    const info = await this.#inspect(id)
     return info && statusOf(id, info)
   }
 
@@ -180,9 +193,7 @@ export class Streams {
   /** The source runs on its own: its errors end the stream. */
   async #open(log: StreamLog, channel: string, source: Source | MakeSource): Promise<OpenedStream> {
     const local = this.log.get(channel)
-    if (local !== undefined) {
-      return { ...opened(channel, local.origin), hasEnded: isEndId(local.head) }
-    }
+    if (local !== undefined) return opened(channel, local)
     const { options } = this.#host
     const token = randomBytes(16).toString('base64url')
     const { leaseMs, limits } = options
@@ -190,9 +201,7 @@ export class Streams {
     try {
       const { outcome, info } = await log.claim(channel, { token, leaseMs, limits })
       if (outcome === 'channel') throw wrongKind(channel)
-      if (outcome !== 'owned') {
-        return { ...opened(channel, info.origin), hasEnded: outcome === 'ended' }
-      }
+      if (outcome !== 'owned') return opened(channel, info)
       claim = { token, info }
     } catch (error) {
       // Its first reader is served all the same.
@@ -210,7 +219,7 @@ export class Streams {
       this.log.delete(producer)
       return watching?.then((unfollow) => unfollow())
     })
-    return { ...opened(channel, producer.origin), isNew: true, ended: run }
+    return { ...opened(channel, producer), isNew: true, ended: run }
   }
 
   /** Hears when another process stops it. Without, the next append or renewal of the lease would tell. */
@@ -223,7 +232,7 @@ export class Streams {
       },
       suspect: () => {
         this.#inspect(channel).then(
-          (info) => info.end && producer.endedBy(info),
+          (info) => info?.end && producer.endedBy(info),
           () => undefined,
         )
       },
@@ -249,14 +258,10 @@ export class Streams {
     }
   }
 
-  async #inspect(id: string): Promise<StreamInfo> {
+  async #inspect(id: string): Promise<StreamInfo | undefined> {
     const info = await this.#streamLog().inspect(checkChannel(id))
     if (info === 'channel') throw wrongKind(id)
-    if (info !== undefined) return info
-    throw new EventStreamError(
-      'ERR_STREAM_UNKNOWN',
-      `There is no stream ${quote(id)}: it never was, or is no longer kept.`,
-    )
+    return info
   }
 
   #away(error: unknown, channel: string): void {
@@ -284,12 +289,12 @@ export class Streams {
   }
 }
 
-function opened(id: string, origin: EntryId): OpenedStream {
-  return { id, origin, isNew: false, hasEnded: false, ended: undefined }
+function opened(id: string, { origin, head }: StreamPlace): OpenedStream {
+  return { id, origin, head, isNew: false, hasEnded: isEndId(head), ended: undefined }
 }
 
 function statusOf(id: string, { startedAt, head, end }: StreamInfo): StreamStatus {
-  const ending = end && endingOf(end)
+  const ending = end && parseEnding(end)
   const state = end === undefined ? 'active' : (ending?.state ?? 'orphaned')
   const reason = ending?.reason
   return { id, state, reason, startedAt: new Date(startedAt), lastEventId: head }

@@ -1,5 +1,6 @@
+import { parseEnding } from '../core/stream-end.js'
 import type { StoredEvent } from '../log/event-log.js'
-import { decodeEntry, endingOf, isPair } from './chunk.js'
+import { decodeEntry, isPair } from './chunk.js'
 import { ended } from './reader.js'
 
 /** UTF-16 units that a first read gives at most: what is there already comes in one piece. */
@@ -59,7 +60,7 @@ export function toText(
         let text = ''
         for (;;) {
           const { value, done } = await entries.next()
-          const ending = value && endingOf(value)
+          const ending = value && parseEnding(value)
           if (done || ending !== undefined) {
             if (text !== '') controller.enqueue(text)
             const state = ending?.state ?? 'orphaned'
