@@ -33,7 +33,7 @@ export interface Total {
 
 /** One channel of the in-memory log: a queue that is read by arithmetic on `seq`. */
 export class MemoryChannel {
-  readonly listeners = new Set<Pick<LogListener, 'append'>>()
+  readonly listeners = new Set<LogListener>()
   /** Payload kept, in UTF-16 units. */
   bytes = 0
   closed = false

@@ -1,8 +1,9 @@
-import { seqOf } from '../core/entry-id.js'
+import { formatEntryId, seqOf } from '../core/entry-id.js'
 import type { EncodedEvent } from '../core/event.js'
 import { encodeEnding, endId, isEndId } from '../core/stream-end.js'
 import type { StoredEvent } from './event-log.js'
 import type { MemoryChannel, MemoryStream } from './memory-channel.js'
+import { randomNonce } from './nonce.js'
 import type { Claim, Claimed, Produced, Production, StreamInfo } from './stream-log.js'
 
 /** Gets what was added to a channel. */
@@ -78,6 +79,18 @@ export class MemoryStreams {
     if (channel === undefined) return undefined
     this.expire(channel)
     return infoOf(channel) ?? (seqOf(channel.head) > 0 ? 'channel' : undefined)
+  }
+
+  /** Makes a stream that has ended a channel without entries. */
+  drop(channel: MemoryChannel): boolean {
+    this.expire(channel)
+    if (channel.stream === undefined || !channel.closed) return false
+    channel.stream = undefined
+    channel.closed = false
+    channel.restart(formatEntryId(0, randomNonce()))
+    // Its head is elsewhere.
+    for (const listener of [...channel.listeners]) listener.suspect()
+    return true
   }
 
   /** Ends a stream whose lease has run out. */

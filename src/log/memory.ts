@@ -12,8 +12,10 @@ import type {
   StoredEvent,
 } from './event-log.js'
 import { MemoryChannel, type Total } from './memory-channel.js'
+import { MemoryRegistry } from './memory-registry.js'
 import { MemoryStreams } from './memory-streams.js'
 import { randomNonce } from './nonce.js'
+import type { RegistryLog } from './registry-store.js'
 import {
   type Claim,
   type Claimed,
@@ -62,11 +64,12 @@ export interface MemoryEventLogOptions {
  *
  * @throws EventStreamError `ERR_OPTION` when a limit is not a whole number above 0.
  */
-export function memoryEventLog(options: MemoryEventLogOptions = {}): StreamLog {
+export function memoryEventLog(options: MemoryEventLogOptions = {}): StreamLog & RegistryLog {
   return new MemoryEventLog(options)
 }
 
-class MemoryEventLog implements StreamLog {
+class MemoryEventLog implements StreamLog, RegistryLog {
+  readonly registry = new MemoryRegistry(() => this.#checkOpen())
   readonly #channels = new Map<string, MemoryChannel>()
   readonly #maxEvents: number
   readonly #maxBytes: number
@@ -123,7 +126,10 @@ class MemoryEventLog implements StreamLog {
   async follow(name: string, listener: LogListener): Promise<() => void> {
     const channel = this.#use(name)
     // One of its own, so that the same listener may follow twice.
-    const follower = { append: (entries: readonly StoredEvent[]) => listener.append(entries) }
+    const follower: LogListener = {
+      append: (entries) => listener.append(entries),
+      suspect: () => listener.suspect(),
+    }
     channel.listeners.add(follower)
     return () => {
       if (!channel.listeners.delete(follower)) return
@@ -162,9 +168,18 @@ class MemoryEventLog implements StreamLog {
     return this.#streams.inspect(this.#find(name))
   }
 
+  async dropStream(name: string): Promise<boolean> {
+    this.#checkOpen()
+    const channel = this.#find(name)
+    if (channel === undefined || !this.#streams.drop(channel)) return false
+    if (channel.listeners.size === 0) this.#forget(name, channel)
+    return true
+  }
+
   async close(): Promise<void> {
     this.#closed = true
     clearInterval(this.#sweeper)
+    this.registry.close()
     for (const [name, channel] of this.#channels) {
       channel.listeners.clear()
       this.#forget(name, channel)

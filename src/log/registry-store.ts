@@ -99,7 +99,10 @@ export interface RegistryStore {
    */
   end(id: string, state: StreamEnd): Promise<boolean | undefined>
 
-  /** Takes active records that are silent; of all who ask at once, one gets each. The longest silent come first. */
+  /**
+   * Takes active records that are silent; of all who ask at once, one gets each. The longest silent come first.
+   * What the holder has taken before and holds still is among them.
+   */
   take(take: Take): Promise<readonly RegistryRecord[]>
 
   /**

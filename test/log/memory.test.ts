@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals'
 import { seqOf } from '../../src/core/entry-id.js'
 import { memoryEventLog } from '../../src/log/memory.js'
-import { eventLogSuite, streamLogSuite } from '../../src/testing.js'
+import { eventLogSuite, registrySuite, streamLogSuite } from '../../src/testing.js'
 import { until } from '../support/until.js'
 
 const all = { maxEvents: 1000, maxLength: 1_000_000 }
@@ -10,6 +10,7 @@ const none = { append: () => undefined, suspect: () => undefined }
 describe('memoryEventLog', () => {
   eventLogSuite(test, async (limits) => memoryEventLog(limits))
   streamLogSuite(test, async (limits) => memoryEventLog(limits))
+  registrySuite(test, async () => memoryEventLog())
 
   test('forgets a channel that was idle for its age, and tells a client that comes back', async () => {
     const log = memoryEventLog({ maxAgeMs: 40 })
