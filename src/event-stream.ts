@@ -28,6 +28,8 @@ import type { ChannelWritable, ChannelWritableOptions } from './publishers/chann
 import type { ProxyHealth } from './publishers/grip/proxy.js'
 import { LoggedPublisher } from './publishers/logged.js'
 import type { Published, Publisher } from './publishers/publisher.js'
+import { createTracks } from './resilience/create-tracks.js'
+import type { Tracks } from './resilience/tracks.js'
 
 /** What {@link EventStream.health} tells. */
 export interface Health {
@@ -75,6 +77,7 @@ export class EventStream extends Callable {
   readonly #grip: Grip | undefined
   readonly #publisher: Publisher
   readonly #admission: Admission
+  readonly #tracks: Tracks
   /** Of all requests that go by `run`. */
   readonly #runHost: EndpointHost
   readonly #since = new Date()
@@ -91,10 +94,14 @@ export class EventStream extends Callable {
         ? encodeComment('')
         : encodeBlock({ event: controlEvents.keepAlive, data: '' })
     const isShared = isRemoteLog(log)
+    const relay = (channel: string, entries: readonly StoredEvent[]) =>
+      this.#relay(channel, entries)
+    this.#tracks = createTracks(this, { ...this.#options, relay, onError })
     this.streams = new EventStreams({
       log,
       options: this.#options.streams,
-      relay: (channel, entries) => this.#relay(channel, entries),
+      track: (track) => this.#tracks.stream(track),
+      relay,
       newHost: () => ({ ...this.#newHost(), grip: undefined }),
       onError,
     })
@@ -106,6 +113,7 @@ export class EventStream extends Callable {
         isClosing: () => this.#closing !== undefined,
         isKicked: (channels, since) => this.#hub.isKicked(channels, since),
         retryMs: () => this.#hub.retryMs(),
+        onAsked: (channels) => this.#tracks.asked(channels),
         onError,
       })
     }
@@ -257,6 +265,7 @@ export class EventStream extends Callable {
       hub: this.#hub,
       admission: this.#admission,
       grip: front && { front, link: front.makeLink() },
+      tracker: this.#tracks,
       whenUnavailable: this.#options.whenUnavailable,
       isClosing: () => this.#closing !== undefined,
       onError: (error) => this.#onError(error),
@@ -288,6 +297,7 @@ export class EventStream extends Callable {
       this.#hub.close(graceMs),
       this.streams.close(graceMs).then(() => this.#grip?.close(graceMs)),
     ])
+    await this.#tracks.close()
     if (this.#options.ownsLog) await this.#options.log.close()
   }
 }

@@ -12,10 +12,19 @@ import {
 import { answerFetch } from './middleware/fetch.js'
 import type { EventStreamHandler } from './middleware/handler.js'
 import type { RequestLike } from './middleware/request.js'
+import { toTrack } from './middleware/track.js'
 import type { MakeSource, Source, SourceContext } from './resumable/source.js'
-import { Streams, type StreamsHost } from './resumable/streams.js'
+import {
+  type StreamOptions,
+  Streams,
+  type StreamsHost,
+  type StreamTrack,
+} from './resumable/streams.js'
 
-/** Options of a route that serves streams. Where it begins is their beginning. */
+/**
+ * Options of a route that serves streams. Where it begins is their beginning; with `track`, the stream is registered
+ * by the request that starts it, and not each of its readers.
+ */
 export type StreamRouteOptions<Req = RequestLike> = Omit<RouteOptions<Req>, 'startFrom'>
 
 /** Makes the source of a stream for the request that was the first to ask for it. */
@@ -59,11 +68,13 @@ export class EventStreams extends Streams {
     checkRouteOptions(options)
     this.checkLog()
     const resolve = channelResolver([id], 1)
+    const { track, ...rest } = options
     const begin: Begin<Req> = (req, [channel], cursor) => {
       const make = source && ((context: SourceContext) => source(req, context))
-      return this.#begin(req.method, channel as string, cursor, make)
+      const tracking = async () => track && toTrack(track, req)
+      return this.#begin(req.method, channel as string, cursor, make, tracking)
     }
-    return new Endpoint(this.#host.newHost(), resolve, options, begin).handler
+    return new Endpoint(this.#host.newHost(), resolve, rest, begin).handler
   }
 
   /**
@@ -76,12 +87,12 @@ export class EventStreams extends Streams {
     request: Request,
     id: string,
     source?: MakeSource,
-    { retryMs }: Pick<StreamRouteOptions, 'retryMs'> = {},
+    { retryMs, track }: Pick<StreamRouteOptions, 'retryMs'> & StreamOptions = {},
   ): Promise<Response> {
     checkSource(source)
     this.checkLog()
     const begin = (cursor: Cursor | 'invalid' | undefined) =>
-      this.#begin(request.method, id, cursor, source)
+      this.#begin(request.method, id, cursor, source, async () => track)
     return answerFetch(request, id, { host: this.#fetchHost, retryMs, begin })
   }
 
@@ -91,11 +102,12 @@ export class EventStreams extends Streams {
     id: string,
     cursor: Cursor | 'invalid' | undefined,
     source: MakeSource | undefined,
+    track: () => Promise<StreamTrack | undefined>,
   ): Promise<Cursor | 'over' | undefined> {
     // Whoever comes back had a stream: to start another one in its place would be a surprise.
     if (cursor === undefined && source !== undefined) {
       if (method === 'HEAD') return undefined
-      const { origin } = await this.open(id, source)
+      const { origin } = await this.open(id, source, { track: await track() })
       return { id: origin }
     }
     const origin = await this.origin(id)

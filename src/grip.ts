@@ -17,6 +17,8 @@ export interface GripHost {
   isClosing(): boolean
   isKicked(channels: readonly string[], since: number): boolean
   retryMs(): number
+  /** Clients of a proxy still listen to these. */
+  onAsked(channels: readonly string[]): void
   onError(error: unknown): void
 }
 
@@ -62,6 +64,7 @@ export class Grip {
       kicks: this.#kicks,
       isClosing: () => host.isClosing(),
       retryMs: () => host.retryMs(),
+      onAsked: (channels) => host.onAsked(channels),
       onError,
     })
     const chains = isRemoteLog(log) ? new Chains() : undefined

@@ -8,6 +8,11 @@ import { redisEventLog } from './log/redis/redis-event-log.js'
 import type { ConnectionKey } from './middleware/admission.js'
 import type { GripSpec } from './publishers/grip/config.js'
 import {
+  type RegistryOptions,
+  type ResolvedRegistryOptions,
+  resolveRegistryOptions,
+} from './resilience/options.js'
+import {
   type ResolvedStreamsOptions,
   resolveStreamsOptions,
   type StreamsOptions,
@@ -83,6 +88,8 @@ export interface EventStreamOptions {
   readonly onError?: ((error: unknown) => void) | undefined
   /** Streams that outlive their readers: {@link EventStream.streams}. */
   readonly streams?: StreamsOptions | undefined
+  /** Who streams what, and how it ended: `headwater/resilience`, and `track` of routes. */
+  readonly registry?: RegistryOptions | undefined
   /**
    * GRIP proxies, such as Pushpin or Fanout, which hold the connections of clients that come through
    * them: `http://127.0.0.1:5561/?iss=pushpin&key=changeme`. Other clients are served directly.
@@ -128,11 +135,12 @@ export interface EventStreamOptions {
 export type ResolvedOptions = {
   readonly [name in Exclude<
     keyof EventStreamOptions,
-    'connectionKey' | 'redis' | 'streams' | `grip${string}`
+    'connectionKey' | 'redis' | 'streams' | 'registry' | `grip${string}`
   >]-?: NonNullable<EventStreamOptions[name]>
 } & Pick<EventStreamOptions, 'connectionKey'> & {
     readonly ownsLog: boolean
     readonly streams: ResolvedStreamsOptions
+    readonly registry: ResolvedRegistryOptions
     readonly grip: GripSettings | undefined
   }
 
@@ -169,6 +177,7 @@ export function resolveOptions(options: EventStreamOptions | null | undefined): 
     'log',
     'redis',
     'streams',
+    'registry',
     ...Object.keys({ ...numbers, ...choices, ...functions }),
     ...gripOptionNames,
   ])
@@ -185,6 +194,7 @@ export function resolveOptions(options: EventStreamOptions | null | undefined): 
     log: log ?? (redis === undefined ? memoryEventLog() : redisEventLog({ redis })),
     ownsLog: log === undefined,
     streams: resolveStreamsOptions(given.streams),
+    registry: resolveRegistryOptions(given.registry),
     grip: resolveGripOptions(given),
   }
 }

@@ -17,6 +17,7 @@ export type EventStreamErrorCode =
   | 'ERR_GRIP_REQUIRED'
   | 'ERR_GRIP_SIGNATURE'
   | 'ERR_HEAD_SENT'
+  | 'ERR_JOB_CHECK'
   | 'ERR_LOG_CLOSED'
   | 'ERR_LOG_REFUSED'
   | 'ERR_LOG_UNAVAILABLE'
@@ -30,6 +31,7 @@ export type EventStreamErrorCode =
   | 'ERR_PUBLISH_PARTIAL'
   | 'ERR_STREAM_ENDED'
   | 'ERR_STREAM_EXISTS'
+  | 'ERR_STREAM_EXPIRED'
   | 'ERR_STREAM_KIND'
   | 'ERR_STREAM_PRODUCED'
   | 'ERR_STREAM_RESET'
@@ -51,6 +53,7 @@ const statusOf: { readonly [code in EventStreamErrorCode]?: number } = {
   ERR_NO_CHANNEL: 400,
   ERR_NOT_ACCEPTABLE: 406,
   ERR_STREAM_EXISTS: 409,
+  ERR_STREAM_EXPIRED: 410,
   ERR_STREAM_KIND: 409,
   ERR_STREAM_UNKNOWN: 404,
   ERR_TOO_MANY_CHANNELS: 400,

@@ -1,4 +1,5 @@
 import { EventStreamError, quote } from './errors.js'
+import { encodeJson } from './json.js'
 import { checkEventName } from './wire.js'
 
 /** An event as an application publishes it. */
@@ -66,7 +67,10 @@ export function encodeEvent(event: NewEvent): EncodedEvent & { readonly idempote
     )
   }
   const { event: name, data, raw, idempotencyKey } = event
-  const encoded = { event: checkName(name), data: raw === undefined ? toJson(data) : raw }
+  const encoded = {
+    event: checkName(name),
+    data: raw === undefined ? encodeJson('The data', data) : raw,
+  }
   if (raw !== undefined && (typeof raw !== 'string' || data !== undefined)) {
     throw new EventStreamError(
       'ERR_EVENT',
@@ -95,24 +99,4 @@ function checkName(name: unknown): string | undefined {
     )
   }
   return checkEventName(name)
-}
-
-function toJson(data: unknown): string {
-  let json: string | undefined
-  try {
-    json = JSON.stringify(data === undefined ? null : data)
-  } catch (cause) {
-    throw new EventStreamError(
-      'ERR_DATA',
-      `The data cannot be sent as JSON: ${String((cause as Error)?.message ?? cause)}`,
-      { cause },
-    )
-  }
-  if (json === undefined) {
-    throw new EventStreamError(
-      'ERR_DATA',
-      `The data is a ${typeof data}, which JSON cannot hold; publish a plain value, or text as raw.`,
-    )
-  }
-  return json
 }

@@ -12,7 +12,13 @@ export interface StreamEnding {
   readonly state: StreamEnd
   /** Why, where the application has said so. */
   readonly reason?: string | undefined
+  /** What came of it, where the application has said so: any value that JSON can hold. */
+  readonly result?: unknown
+  /** The name of the event before it, where that is the result. */
+  readonly event?: string | undefined
 }
+
+type Fields = { readonly [name in keyof StreamEnding]?: unknown }
 
 const states: readonly unknown[] = ['completed', 'failed', 'aborted', 'orphaned']
 
@@ -30,18 +36,22 @@ export function isEndId(id: EntryId): boolean {
 }
 
 /** The last event of a stream: `event: stream-end`, `data: {"state":"completed"}`. */
-export function encodeEnding({ state, reason }: StreamEnding): EncodedEvent {
-  return { event: controlEvents.end, data: JSON.stringify({ state, reason }) }
+export function encodeEnding({ state, reason, event, result }: StreamEnding): EncodedEvent {
+  return { event: controlEvents.end, data: JSON.stringify({ state, reason, event, result }) }
 }
 
 /** @returns undefined for an event that is not the end of a stream. */
 export function parseEnding({ event, data }: EncodedEvent): StreamEnding | undefined {
   if (event !== controlEvents.end) return undefined
   try {
-    const { state, reason } = Object(JSON.parse(data)) as { state: unknown; reason: unknown }
+    const { state, reason, event: name, result } = Object(JSON.parse(data)) as Fields
     if (!states.includes(state)) return undefined
-    const ending = { state: state as StreamEnd }
-    return typeof reason === 'string' ? { ...ending, reason } : ending
+    return {
+      state: state as StreamEnd,
+      ...(typeof reason === 'string' && { reason }),
+      ...(typeof name === 'string' && { event: name }),
+      ...(result !== undefined && { result }),
+    }
   } catch {
     return undefined
   }

@@ -21,6 +21,7 @@ import {
 } from './request.js'
 import { answerHead, answerOver, checkHead, isGone, sendAway, setHead } from './response.js'
 import { ResponseSink } from './response-sink.js'
+import { checkTrack, type RouteTrack, type Track, toTrack } from './track.js'
 
 /** An open stream, as the application sees it. */
 export interface OpenStream {
@@ -60,6 +61,11 @@ export interface RouteOptions<Req = RequestLike> {
   readonly onOpen?: ((stream: OpenStream, req: Req) => void) | undefined
   /** Called once when a stream has ended, whoever ended it. */
   readonly onClose?: ((stream: OpenStream, req: Req) => void) | undefined
+  /**
+   * Registers each client's connection, with its `channels` in its metadata, until it ends. Of clients of a GRIP
+   * proxy, all that listen to the same channels are one, which lives as long as the proxy asks for it.
+   */
+  readonly track?: RouteTrack<Req> | undefined
 }
 
 /** What an endpoint needs for clients of GRIP proxies. */
@@ -80,6 +86,22 @@ export type Begin<Req> = (
   cursor: Wish['cursor'],
 ) => Promise<Cursor | 'over' | undefined>
 
+/** Keeps the list of connections. */
+export interface ConnectionTracker {
+  /** There is a route that has them registered. */
+  expect(): void
+  /** @throws EventStreamError `ERR_OPTION` or `ERR_DATA` when it cannot be registered like that. */
+  prepare(channels: readonly string[], track: Track): PreparedRecord
+}
+
+/** A connection that is to be registered: by one of the two. */
+export interface PreparedRecord {
+  /** @returns Ends it. */
+  open(): () => void
+  /** A proxy holds it from here on. */
+  hold(): void
+}
+
 /** What endpoints need of the event stream they belong to. */
 export interface EndpointHost {
   readonly hub: Hub
@@ -87,6 +109,7 @@ export interface EndpointHost {
   /** How a client is answered that cannot be served now. */
   readonly whenUnavailable: 'retry' | 'reject'
   readonly grip: ProxySide | undefined
+  readonly tracker: ConnectionTracker
   /** Whether the event stream is closing. */
   isClosing(): boolean
   onError(error: unknown): void
@@ -100,8 +123,10 @@ export function checkRouteOptions(options: RouteOptions<never>): void {
     'retryMs',
     'onOpen',
     'onClose',
+    'track',
   ])
-  const { authorize, startFrom, retryMs, onOpen, onClose } = options
+  const { authorize, startFrom, retryMs, onOpen, onClose, track } = options
+  checkTrack(track)
   checkFunction('authorize', authorize)
   checkFunction('onOpen', onOpen)
   checkFunction('onClose', onClose)
@@ -133,6 +158,7 @@ export class Endpoint<Req extends RequestLike> {
     this.#resolve = resolve
     this.#options = options
     this.#begin = begin
+    if (options.track !== undefined) host.tracker.expect()
   }
 
   readonly handler: EventStreamHandler<Req> = toHandler((req, res) => this.serve(req, res))
@@ -157,13 +183,15 @@ export class Endpoint<Req extends RequestLike> {
     const since = performance.now()
     const channels = await this.#resolve(req)
     await this.#authorize(req, channels)
+    const { track } = this.#options
+    const record = track && this.#host.tracker.prepare(channels, await toTrack(track, req))
     if (isGone(res)) return undefined
     if (req.method === 'HEAD') {
       await this.#begin?.(req, channels, cursor)
       answerHead(req, res)
       return undefined
     }
-    if (proxy !== undefined) return this.#hold(proxy, req, res, { channels, cursor, since })
+    if (proxy !== undefined) return this.#hold(proxy, req, res, { channels, cursor, since }, record)
     const leave = this.#host.isClosing() ? undefined : this.#host.admission.enter(req)
     if (leave === undefined) return this.#sendAway(res)
     let prepared: PreparedStream | 'over'
@@ -185,7 +213,7 @@ export class Endpoint<Req extends RequestLike> {
       if (isGone(res)) return undefined
       return this.#host.isClosing() ? this.#sendAway(res) : answerOver(res)
     }
-    const stream = this.#open(req, res, prepared, leave)
+    const stream = this.#open(req, res, prepared, leave, record)
     if (this.#host.hub.isKicked(channels, since)) stream.end()
     return stream
   }
@@ -207,12 +235,13 @@ export class Endpoint<Req extends RequestLike> {
     req: Req,
     res: ServerResponse,
     wish: Pick<HeldRequest, 'channels' | 'cursor' | 'since'>,
+    record: PreparedRecord | undefined,
   ): Promise<undefined> {
     if (this.#host.isClosing()) return this.#sendAway(res)
     const { startFrom = 'now' } = this.#options
     try {
       const request = { ...wish, startFrom, retryMs: this.#retryMs() }
-      await proxy.front.open(req, res, proxy.link, request)
+      if (await proxy.front.open(req, res, proxy.link, request)) record?.hold()
     } catch (error) {
       if (error instanceof EventStreamError && error.status < 500) throw error
       this.#host.onError(error)
@@ -225,7 +254,13 @@ export class Endpoint<Req extends RequestLike> {
     return this.#options.retryMs ?? defaultRetryMs()
   }
 
-  #open(req: Req, res: ServerResponse, prepared: PreparedStream, leave: () => void): OpenStream {
+  #open(
+    req: Req,
+    res: ServerResponse,
+    prepared: PreparedStream,
+    leave: () => void,
+    record: PreparedRecord | undefined,
+  ): OpenStream {
     try {
       setHead(res)
     } catch (error) {
@@ -237,10 +272,12 @@ export class Endpoint<Req extends RequestLike> {
     // A body that nobody reads would keep the end of the connection from being noticed.
     req.resume()
     const sink = new ResponseSink(res)
+    const forget = record?.open()
     const connection: Connection = prepared.attach(sink, {
       retryMs: this.#retryMs(),
       onClosed: () => {
         leave()
+        forget?.()
         onClose?.(connection, req)
       },
     })

@@ -15,13 +15,17 @@ export type RequestLike = (IncomingMessage | Http2ServerRequest) & {
 /** What answers it: over HTTP/2, Node's own compatibility API. */
 export type ResponseLike = ServerResponse | Http2ServerResponse
 
-const allow = 'GET, HEAD, POST'
+const streamMethods = ['GET', 'HEAD', 'POST']
 const cursorParameters = ['lastEventId', 'last_event_id', 'evs_last_event_id']
 
-/** @throws EventStreamError `ERR_METHOD`, with `Allow`, unless it is GET, HEAD or POST. */
-export function checkMethod({ method }: Pick<RequestLike, 'method'>): void {
-  if (method === 'GET' || method === 'HEAD' || method === 'POST') return
-  throw new EventStreamError('ERR_METHOD', `An event stream answers ${allow}, not ${method}.`, {
+/** @throws EventStreamError `ERR_METHOD`, with `Allow`, unless it is one of these; of a stream GET, HEAD or POST. */
+export function checkMethod(
+  { method = '' }: Pick<RequestLike, 'method'>,
+  methods: readonly string[] = streamMethods,
+): void {
+  if (methods.includes(method)) return
+  const allow = methods.join(', ')
+  throw new EventStreamError('ERR_METHOD', `What is here answers ${allow}, not ${method}.`, {
     headers: { Allow: allow },
   })
 }

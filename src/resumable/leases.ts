@@ -4,6 +4,7 @@ import type { Producer } from './producer.js'
 /** What leases need of the streams of this process. */
 export interface LeaseHost {
   readonly log: StreamLog
+  /** The shortest of a lease. */
   readonly leaseMs: number
   producers(): readonly Producer[]
   onError(error: unknown): void
@@ -38,8 +39,7 @@ export class Leases {
       this.close()
       return
     }
-    const since = performance.now() - this.#host.leaseMs / 3
-    const due = held.filter((producer) => producer.mustRenew(since))
+    const due = held.filter(({ mustRenew }) => mustRenew)
     // A log that is slow is asked once at a time.
     this.#renewing ??= this.#renew(due)
       .catch((error) => this.#host.onError(error))
@@ -49,12 +49,18 @@ export class Leases {
   }
 
   async #renew(producers: readonly Producer[]): Promise<void> {
-    const { log, leaseMs } = this.#host
+    const { log } = this.#host
     for (let i = 0; i < producers.length; i += batch) {
       const some = producers.slice(i, i + batch)
-      const leases: Lease[] = some.map(({ channel, token }) => ({ channel, token, leaseMs }))
+      const leases: Lease[] = some.map(({ channel, token, leaseMs }) => ({
+        channel,
+        token,
+        leaseMs,
+      }))
       const holds = await log.renew(leases)
-      await Promise.all(some.map((producer, j) => holds[j] || this.#check(producer)))
+      await Promise.all(
+        some.map((producer, j) => (holds[j] ? producer.renewed() : this.#check(producer))),
+      )
     }
   }
 

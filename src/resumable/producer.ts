@@ -88,9 +88,17 @@ export class Producer {
     return !this.#isDetached && this.#ending === undefined
   }
 
-  /** Whether its lease is to be renewed: what was appended since then has done it. */
-  mustRenew(since: number): boolean {
-    return this.isHeld && this.#renewedAt < since
+  get leaseMs(): number {
+    return this.#host.options.leaseMs
+  }
+
+  /** Whether its lease is to be renewed: what was appended a moment ago has done it. */
+  get mustRenew(): boolean {
+    return this.isHeld && this.#renewedAt < performance.now() - this.leaseMs / 4
+  }
+
+  renewed(): void {
+    this.#renewedAt = performance.now()
   }
 
   /** See {@link Tail.after}. */
@@ -207,7 +215,7 @@ export class Producer {
   }
 
   #appended(entries: readonly StoredEvent[]): void {
-    this.#renewedAt = performance.now()
+    this.renewed()
     const last = entries.at(-1) as StoredEvent
     if (isEndId(last.id)) this.#announce(last)
     this.#tail.appended(last.id)

@@ -47,9 +47,35 @@ export interface OpenedStream extends StreamPlace {
   readonly ended: Promise<unknown> | undefined
 }
 
+/** What a stream is registered with. */
+export interface StreamTrack {
+  /** What it is to the application, such as `chat` or `export`: 1 to 255 characters. */
+  readonly type: string
+  /** Whose it is: 1 to 255 characters, or a number. */
+  readonly user?: string | number | undefined
+  /** Anything that JSON can hold, up to 16,384 characters of it. */
+  readonly metadata?: unknown
+}
+
+/** Options of one stream. */
+export interface StreamOptions {
+  /** Registers the stream, so that it is listed, looked after and can be recovered. By default it is not. */
+  readonly track?: StreamTrack | undefined
+}
+
+/** A stream that is to be registered. */
+export interface TrackedStream {
+  /** Instead of those of other streams. */
+  readonly options: ResolvedStreamsOptions
+  begin(id: string): void
+  end(id: string, state: StreamEnd): void
+}
+
 export interface StreamsHost {
   readonly log: EventLog
   readonly options: ResolvedStreamsOptions
+  /** @throws EventStreamError when it cannot be registered like that. */
+  readonly track?: ((track: StreamTrack) => TrackedStream) | undefined
   /** The log has these now: whoever does not follow it is to be told. */
   relay(channel: string, entries: readonly StoredEvent[]): Promise<void>
   onError(error: unknown): void
@@ -89,8 +115,12 @@ export class Streams {
    * @throws EventStreamError `ERR_STREAM_EXISTS` when there is or was one of this id; `ERR_STREAM_KIND` when it
    *   is a channel that events are published to; `ERR_CHANNEL`; what the log throws.
    */
-  async create(id: string, source: Source | MakeSource): Promise<OpenedStream> {
-    const opened = await this.open(id, source)
+  async create(
+    id: string,
+    source: Source | MakeSource,
+    options: StreamOptions = {},
+  ): Promise<OpenedStream> {
+    const opened = await this.open(id, source, options)
     if (opened.isNew) return opened
     throw new EventStreamError(
       'ERR_STREAM_EXISTS',
@@ -101,15 +131,23 @@ export class Streams {
   /**
    * Starts a stream, unless there is one of this id already. Of all who try, in any process, one starts it.
    *
-   * @throws EventStreamError `ERR_STREAM_KIND`, `ERR_CHANNEL`; what the log throws.
+   * @throws EventStreamError `ERR_STREAM_KIND`, `ERR_CHANNEL`; `ERR_OPTION` or `ERR_DATA` when it cannot be
+   *   registered like that; what the log throws.
    */
-  async open(id: string, source: Source | MakeSource): Promise<OpenedStream> {
+  async open(
+    id: string,
+    source: Source | MakeSource,
+    { track }: StreamOptions = {},
+  ): Promise<OpenedStream> {
     const channel = checkChannel(id)
     const log = this.#streamLog()
+    const tracked = track && this.#host.track?.(track)
     if (this.#isClosing) throw closing()
     const other = this.#opening.get(channel)
     if (other !== undefined) return { ...(await other), isNew: false, ended: undefined }
-    const opening = this.#open(log, channel, source).finally(() => this.#opening.delete(channel))
+    const opening = this.#open(log, channel, source, tracked).finally(() =>
+      this.#opening.delete(channel),
+    )
     this.#opening.set(channel, opening)
     return opening
   }
@@ -191,10 +229,15 @@ export class Streams {
   }
 
   /** The source runs on its own: its errors end the stream. */
-  async #open(log: StreamLog, channel: string, source: Source | MakeSource): Promise<OpenedStream> {
+  async #open(
+    log: StreamLog,
+    channel: string,
+    source: Source | MakeSource,
+    tracked: TrackedStream | undefined,
+  ): Promise<OpenedStream> {
     const local = this.log.get(channel)
     if (local !== undefined) return opened(channel, local)
-    const { options } = this.#host
+    const options = tracked?.options ?? this.#host.options
     const token = randomBytes(16).toString('base64url')
     const { leaseMs, limits } = options
     let claim: { token: string; info: StreamInfo } | undefined
@@ -208,8 +251,10 @@ export class Streams {
       if (!isAway(error)) throw error
       this.#away(error, channel)
     }
-    const producer = new Producer(this.#producerHost(log), channel, claim)
+    const producer = new Producer(this.#producerHost(log, options), channel, claim)
     this.log.add(producer)
+    tracked?.begin(channel)
+    void producer.ended.then(({ state }) => tracked?.end(channel, state))
     this.#leases?.start()
     const { signal } = producer
     const make = typeof source === 'function' ? source : () => source
@@ -245,8 +290,8 @@ export class Streams {
     }
   }
 
-  #producerHost(log: StreamLog): ProducerHost {
-    const { options, onError } = this.#host
+  #producerHost(log: StreamLog, options: ResolvedStreamsOptions): ProducerHost {
+    const { onError } = this.#host
     return {
       log,
       options,

@@ -16,6 +16,8 @@ export interface GripFrontOptions extends LinkOptions {
   readonly prefix: string
   readonly kicks: FunctionKicks
   isClosing(): boolean
+  /** Clients of a proxy still listen to these. */
+  onAsked(channels: readonly string[]): void
   /** A random reconnect delay. */
   retryMs(): number
   onError(error: unknown): void
@@ -40,13 +42,17 @@ export class GripFront {
     return new RecoveryLink(this.#options)
   }
 
-  /** See {@link GripHold.open}. */
+  /**
+   * See {@link GripHold.open}.
+   *
+   * @returns Whether the proxy holds the stream now.
+   */
   open(
     req: RequestLike,
     res: ServerResponse,
     link: RecoveryLink,
     request: HeldRequest,
-  ): Promise<void> {
+  ): Promise<boolean> {
     return this.#options.hold.open(req, res, link, request)
   }
 
@@ -88,7 +94,10 @@ export class GripFront {
       this.#report()
       this.#end(res)
     } else if (kicks.has(asked.channels, generation)) this.#end(res)
-    else await hold.follow(req, res, link, asked)
+    else {
+      this.#options.onAsked(asked.channels)
+      await hold.follow(req, res, link, asked)
+    }
   }
 
   /** Without an instruction to hold it, the proxy ends the stream, and its client comes back. */

@@ -70,6 +70,7 @@ export class GripHold {
   /**
    * Answers a client.
    *
+   * @returns Whether the proxy holds the stream from here on.
    * @throws EventStreamError `ERR_TOO_MANY_CHANNELS`, or what the log throws; nothing is sent then.
    */
   async open(
@@ -77,7 +78,7 @@ export class GripHold {
     res: ServerResponse,
     link: RecoveryLink,
     request: HeldRequest,
-  ): Promise<void> {
+  ): Promise<boolean> {
     const channels = [...request.channels].sort()
     if (channels.length > maxGripChannels) throw tooMany(channels.length)
     const { canCompose } = readFeatures(req)
@@ -90,15 +91,16 @@ export class GripHold {
     const missed = await this.#missed(form, channels, start.positions, maxBytes, form === 'plain')
     if (this.#options.isKicked(channels, request.since)) {
       sendAway(res, request.retryMs, false)
-      return
+      return false
     }
     if (isOver(missed)) {
       if (missed.text === '' && start.lost.length === 0) answerOver(res)
       else sendLast(res, opening + missed.text)
-      return
+      return false
     }
     const answer = { ...missed, text: opening + missed.text, isComplete: false }
     this.#answer(req, res, link, form, channels, answer)
+    return true
   }
 
   /**

@@ -1,0 +1,153 @@
+import { checkChannel } from '../core/channels.js'
+import type { EntryId } from '../core/entry-id.js'
+import type { NewEvent } from '../core/event.js'
+import { encodeJson } from '../core/json.js'
+import { checkChoice, checkWhole } from '../core/options.js'
+import { parseEnding, type StreamEnd } from '../core/stream-end.js'
+import type { Page, StoredEvent } from '../log/event-log.js'
+import { decodeEntry, type StreamEvent } from '../resumable/chunk.js'
+import { registeredStreamsOf } from './parts.js'
+import type { RegisteredStreams } from './registered-streams.js'
+import { unknownStream } from './shared.js'
+
+/** How a stream is to end. */
+export interface NewCompletion {
+  /** @defaultValue 'completed' */
+  readonly state?: StreamEnd | undefined
+  /** What came of it: anything that JSON can hold. Followers have it as `result` of `stream-end`. */
+  readonly result?: unknown
+  /** Why, for followers. */
+  readonly reason?: string | undefined
+}
+
+/** How a stream has ended. */
+export interface Completion {
+  readonly streamId: string
+  readonly state: StreamEnd
+  /** What it ended with: of `storeCompletion`, or the data of the last event, when that was sent as the last one. */
+  readonly result: unknown
+  readonly reason: string | undefined
+  /** The position of its end. */
+  readonly lastEventId: EntryId
+}
+
+/** Events of a stream, after a position. */
+export interface StreamEvents {
+  /** In order; the end is not among them. */
+  readonly events: readonly StreamEvent[]
+  /** Where to go on. */
+  readonly lastEventId: EntryId
+  /** Whether these are all there are by now. */
+  readonly isComplete: boolean
+  /** Events after the position are no longer kept, or it is none of this stream: these are all that are. */
+  readonly isReset: boolean
+}
+
+/** Events of one answer. */
+const maxEvents = 1000
+
+/** UTF-16 units of one answer, but for the event that passes it. */
+const maxLength = 1_048_576
+
+/**
+ * How streams ended, and what they said. It is what their logs have, and kept as long: `streams.maxAgeMs` after
+ * the end, and never less than five minutes.
+ */
+export class CompletionStore {
+  readonly #streams: RegisteredStreams
+
+  /** @throws EventStreamError `ERR_OPTION` when it is no EventStream, or its log keeps no registry. */
+  constructor(eventStream: object) {
+    this.#streams = registeredStreamsOf(eventStream)
+  }
+
+  /**
+   * Ends a stream, in whichever process it runs. The first end counts; followers are told.
+   *
+   * @returns Whether it was this one.
+   * @throws EventStreamError `ERR_STREAM_UNKNOWN`; `ERR_DATA` when JSON cannot hold the result; `ERR_OPTION` for a
+   *   state that is none.
+   */
+  async storeCompletion(streamId: string, completion: NewCompletion = {}): Promise<boolean> {
+    const id = checkChannel(streamId)
+    const { state = 'completed', result, reason } = completion
+    checkChoice('state', state, ['completed', 'failed', 'aborted', 'orphaned'])
+    // What JSON cannot hold is told before anything is done.
+    encodeJson('The result of a stream', result)
+    if ((await this.#streams.inspect(id)) === undefined) throw unknownStream(id)
+    return (await this.#streams.end(id, { state, reason, result })) ?? false
+  }
+
+  /** @returns undefined for a stream that has not ended, or is not known. */
+  async getCompletion(streamId: string): Promise<Completion | undefined> {
+    const id = checkChannel(streamId)
+    const info = await this.#streams.inspect(id)
+    return info?.end && this.#completionOf(id, info.end)
+  }
+
+  /**
+   * Appends an event, as `sendStreamEvent` does.
+   *
+   * @returns Its id.
+   */
+  storeEvent(streamId: string, event: NewEvent): Promise<EntryId> {
+    return this.#streams.sender.send(streamId, event)
+  }
+
+  /**
+   * What a stream has said after a position: up to 1000 events, or 1 MiB.
+   *
+   * @param options.after - A position; by default its beginning.
+   * @throws EventStreamError `ERR_STREAM_UNKNOWN`; `ERR_STREAM_KIND`.
+   */
+  async getEvents(
+    streamId: string,
+    {
+      after,
+      limit = maxEvents,
+    }: { readonly after?: string | undefined; readonly limit?: number } = {},
+  ): Promise<StreamEvents> {
+    const id = checkChannel(streamId)
+    checkWhole('limit', limit, 1, maxEvents)
+    const info = await this.#streams.inspect(id)
+    if (info === undefined) throw unknownStream(id)
+    const from = after ?? info.origin
+    return toEvents(from, await this.#streams.log.read(id, from, { maxEvents: limit, maxLength }))
+  }
+
+  /**
+   * Forgets a stream that has ended, with all that it said.
+   *
+   * @returns False for one that has not, or is not known.
+   */
+  async deleteCompletion(streamId: string): Promise<boolean> {
+    const id = checkChannel(streamId)
+    const { log, store } = this.#streams
+    if (!(await log.dropStream(id))) return false
+    await store.remove([id])
+    return true
+  }
+
+  async #completionOf(id: string, end: StoredEvent): Promise<Completion> {
+    const ending = parseEnding(end)
+    const { state = 'orphaned', reason, event } = ending ?? {}
+    const result = event === undefined ? ending?.result : await this.#lastData(id)
+    return { streamId: id, state, result, reason, lastEventId: end.id }
+  }
+
+  async #lastData(id: string): Promise<unknown> {
+    const page = await this.#streams.log.read(id, { last: 2 }, { maxEvents: 2, maxLength })
+    const [last] = page.entries
+    return last && parseEnding(last) === undefined ? decodeEntry(last).data : undefined
+  }
+}
+
+function toEvents(from: EntryId, { entries, gap, head }: Page): StreamEvents {
+  const lastEventId = entries.at(-1)?.id ?? (gap === undefined ? from : head)
+  return {
+    events: entries.filter((entry) => parseEnding(entry) === undefined).map(decodeEntry),
+    lastEventId,
+    isComplete: lastEventId === head,
+    isReset: gap !== undefined,
+  }
+}

@@ -1,0 +1,256 @@
+import { randomBytes } from 'node:crypto'
+import { EventEmitter } from 'node:events'
+import { EventStreamError, quote } from '../core/errors.js'
+import { encodeJson } from '../core/json.js'
+import { checkChoice, checkFunction, checkNames, checkWhole } from '../core/options.js'
+import type { StreamEnding } from '../core/stream-end.js'
+import { within } from '../core/within.js'
+import type { RegistryCounts, RegistryRecord } from '../log/registry-store.js'
+import { registeredStreamsOf } from './parts.js'
+import { type RegisteredStream, toRegistered } from './record.js'
+import type { RegisteredStreams } from './registered-streams.js'
+import { stateOf } from './shared.js'
+
+/**
+ * What became of the job behind a stream that is silent: `active`, it runs, and was heard of by this; `completed` or
+ * `failed`, and what came of it. Anything empty: it has not finished, and will not.
+ */
+export type JobCompletion =
+  | { readonly state: 'active' }
+  | {
+      readonly state: 'completed' | 'failed'
+      /** Anything that JSON can hold. */
+      readonly result?: unknown
+      readonly reason?: string | undefined
+    }
+  | null
+  | undefined
+  | false
+
+export interface GuardianOptions {
+  /**
+   * Milliseconds between two looks.
+   * @defaultValue 30_000
+   */
+  readonly intervalMs?: number | undefined
+  /**
+   * Milliseconds of silence after which a stream is asked for.
+   * @defaultValue 30_000
+   */
+  readonly thresholdMs?: number | undefined
+  /**
+   * Asked before a silent stream is marked `orphaned`, by one guardian of all. When it throws or takes too long the
+   * stream stays as it is, and is asked for again, until it has been silent for `registry.orphanAfterMs`.
+   */
+  readonly checkJobCompletion?:
+    | ((stream: RegisteredStream) => JobCompletion | Promise<JobCompletion>)
+    | undefined
+  /**
+   * Milliseconds that `checkJobCompletion` may take.
+   * @defaultValue 10_000
+   */
+  readonly checkTimeoutMs?: number | undefined
+}
+
+/** How all registered streams are. */
+export interface GuardianHealth
+  extends Pick<
+    RegistryCounts,
+    'active' | 'silent' | 'completed' | 'failed' | 'aborted' | 'orphaned'
+  > {
+  /** When the one that was not heard of for longest was heard of, by this process's clock. */
+  readonly oldestHeartbeat: Date | undefined
+}
+
+export interface GuardianEvents {
+  /** After each look. */
+  health: [GuardianHealth]
+  /** This guardian has given a stream its end. */
+  orphaned: [RegisteredStream]
+  completed: [RegisteredStream]
+  failed: [RegisteredStream]
+  /** Without a listener, what `onError` of the event stream does. */
+  error: [unknown]
+}
+
+/** Silent streams of one command. */
+const perTake = 100
+
+/** Questions at once. */
+const parallel = 10
+
+/** How much longer than its question a stream is held, for what is written afterwards. */
+const marginMs = 10_000
+
+/**
+ * Looks after streams whose process has died: asks what became of their jobs, and gives them their end. Run one in
+ * each process: of all of them, one asks for each stream and ends it.
+ */
+export class StreamGuardian extends EventEmitter<GuardianEvents> {
+  readonly #streams: RegisteredStreams
+  readonly #intervalMs: number
+  readonly #thresholdMs: number
+  readonly #checkTimeoutMs: number
+  readonly #check: NonNullable<GuardianOptions['checkJobCompletion']>
+  #timer: NodeJS.Timeout | undefined
+  #looking: Promise<void> | undefined
+
+  /** @throws EventStreamError `ERR_OPTION`. */
+  constructor(eventStream: object, options: GuardianOptions = {}) {
+    super()
+    const {
+      intervalMs = 30_000,
+      thresholdMs = 30_000,
+      checkTimeoutMs = 10_000,
+      checkJobCompletion = () => undefined,
+    } = options
+    this.#streams = registeredStreamsOf(eventStream)
+    const numbers = { intervalMs, thresholdMs, checkTimeoutMs }
+    checkNames('StreamGuardian', options, [...Object.keys(numbers), 'checkJobCompletion'])
+    for (const [name, value] of Object.entries(numbers)) checkWhole(name, value, 1, 2 ** 31 - 1)
+    checkFunction('checkJobCompletion', checkJobCompletion)
+    const { heartbeatMs } = this.#streams.options
+    if (thresholdMs <= heartbeatMs) {
+      throw new EventStreamError(
+        'ERR_OPTION',
+        `thresholdMs is ${thresholdMs}; give more than registry.heartbeatMs (${heartbeatMs}), or what lives is taken for dead.`,
+      )
+    }
+    this.#intervalMs = intervalMs
+    this.#thresholdMs = thresholdMs
+    this.#checkTimeoutMs = checkTimeoutMs
+    this.#check = checkJobCompletion
+  }
+
+  /** Looks now, and then at each interval. Called again, it does nothing. */
+  start(): void {
+    if (this.#timer !== undefined) return
+    this.#timer = setInterval(() => void this.#look(), this.#intervalMs).unref()
+    void this.#look()
+  }
+
+  /** Resolves when what is under way is done. */
+  async stop(): Promise<void> {
+    clearInterval(this.#timer)
+    this.#timer = undefined
+    await this.#looking
+  }
+
+  /** A look that takes longer than the interval is not joined by another one. */
+  #look(): Promise<void> {
+    this.#looking ??= this.#round()
+      .catch((error) => this.#report(error))
+      .finally(() => {
+        this.#looking = undefined
+      })
+    return this.#looking
+  }
+
+  async #round(): Promise<void> {
+    // Of those that no answer was to be had for, it is known by then what to think.
+    await this.#settleSilent(this.#streams.options.orphanAfterMs, true)
+    await this.#settleSilent(this.#thresholdMs, false)
+    const { longestSilenceMs, ...counts } = await this.#streams.store.count(this.#thresholdMs)
+    const oldestHeartbeat =
+      longestSilenceMs === undefined ? undefined : new Date(Date.now() - longestSilenceMs)
+    this.#tell('health', { ...counts, oldestHeartbeat })
+  }
+
+  async #settleSilent(silentMs: number, isOverdue: boolean): Promise<void> {
+    const holdMs = this.#checkTimeoutMs + marginMs
+    while (this.#timer !== undefined) {
+      // What it could not settle is still held by then, and comes in a later round.
+      const holder = randomBytes(12).toString('base64url')
+      const records = await this.#streams.store.take({ silentMs, holder, holdMs, limit: perTake })
+      await this.#settleAll(records, (record) => this.#settle(record, holder, isOverdue))
+      if (records.length < perTake) return
+    }
+  }
+
+  /** Some at once, and one that fails holds up no other. */
+  async #settleAll(
+    records: readonly RegistryRecord[],
+    settle: (record: RegistryRecord) => Promise<void>,
+  ): Promise<void> {
+    const waiting = [...records]
+    const work = async () => {
+      for (let record = waiting.shift(); record !== undefined; record = waiting.shift()) {
+        await settle(record).catch((error) => this.#report(error))
+      }
+    }
+    await Promise.all(Array.from({ length: parallel }, work))
+  }
+
+  async #settle(record: RegistryRecord, holder: string, isOverdue: boolean): Promise<void> {
+    const { store, log } = this.#streams
+    const { id } = record
+    const stream = toRegistered(record)
+    const info = await log.inspect(id)
+    const end = typeof info === 'object' ? info.end : undefined
+    if (end !== undefined) {
+      // Who has ended it did not come to tell the registry.
+      const state = stateOf(end)
+      if (await store.end(id, state)) this.#announce(stream, state)
+      return
+    }
+    const answer = await this.#ask(stream, isOverdue)
+    if (answer === undefined) return
+    if (answer.state === 'active') await store.heartbeat([id])
+    else if (await store.settle(id, holder)) {
+      if (await this.#streams.end(id, answer)) this.#announce(stream, answer.state)
+    }
+  }
+
+  /** @returns undefined when there is no answer, and it is too early to do without. */
+  async #ask(
+    stream: RegisteredStream,
+    isOverdue: boolean,
+  ): Promise<StreamEnding | { readonly state: 'active' } | undefined> {
+    try {
+      const completion = await this.#checkInTime(stream)
+      if (!completion) return { state: 'orphaned' }
+      const { state } = completion
+      if (state === 'active') return { state }
+      checkChoice('state', state, ['completed', 'failed'])
+      const { result, reason } = completion
+      encodeJson('The result of a job', result)
+      return { state, result, reason }
+    } catch (error) {
+      this.#report(error)
+      return isOverdue ? { state: 'orphaned' } : undefined
+    }
+  }
+
+  async #checkInTime(stream: RegisteredStream): Promise<JobCompletion> {
+    let completion: JobCompletion
+    const asked = Promise.resolve(this.#check(stream)).then((answer) => {
+      completion = answer
+    })
+    if (await within(asked, this.#checkTimeoutMs)) return completion
+    // What comes later is nobody's business any more, nor its failure.
+    asked.catch(() => undefined)
+    throw new EventStreamError(
+      'ERR_JOB_CHECK',
+      `checkJobCompletion has not answered for the stream ${quote(stream.streamId)} within ${this.#checkTimeoutMs} ms.`,
+    )
+  }
+
+  #announce(stream: RegisteredStream, state: StreamEnding['state']): void {
+    const name = state === 'aborted' ? undefined : state
+    if (name !== undefined) this.#tell(name, { ...stream, state })
+  }
+
+  #report(error: unknown): void {
+    if (this.listenerCount('error') > 0) this.#tell('error', error)
+    else this.#streams.onError(error)
+  }
+
+  /** A listener that throws is reported, and hurts nobody else. */
+  #tell<Name extends keyof GuardianEvents>(name: Name, value: GuardianEvents[Name][0]): void {
+    for (const listener of this.rawListeners(name)) {
+      new Promise((resolve) => {
+        resolve(Reflect.apply(listener, this, [value]))
+      }).catch((error) => this.#streams.onError(error))
+    }
+  }
+}

@@ -1,0 +1,132 @@
+import type { ServerResponse } from 'node:http'
+import type { Cursor } from '../core/cursor.js'
+import type { EntryId } from '../core/entry-id.js'
+import { EventStreamError, quote } from '../core/errors.js'
+import { controlEvents } from '../core/event.js'
+import { checkFunction, checkNames } from '../core/options.js'
+import { type ChannelSource, channelResolver } from '../middleware/channel-source.js'
+import { type EventStreamHandler, toHandler } from '../middleware/handler.js'
+import { checkMethod, type RequestLike, readCursor } from '../middleware/request.js'
+import { answerOver, checkHead, isGone } from '../middleware/response.js'
+import type { StreamEvent } from '../resumable/chunk.js'
+import { CompletionStore } from './completion-store.js'
+import type { RegisteredStream } from './record.js'
+import { unknownStream } from './shared.js'
+import { StreamRegistry } from './stream-registry.js'
+
+export interface RecoveryOptions<Req = RequestLike> {
+  /**
+   * The id of the stream: a name with `{token}` for a value of the route's parameters, or a function.
+   * @defaultValue '{streamId}'
+   */
+  readonly id?: ChannelSource<Req> | undefined
+  /**
+   * Who asks. Only the owner of a stream gets it; who is nobody gets those that are nobody's.
+   */
+  readonly user?:
+    | ((req: Req) => string | number | undefined | Promise<string | number | undefined>)
+    | undefined
+  /** Whether a request may have a stream. It takes the place of `user`; false answers 403. */
+  readonly authorize?:
+    | ((req: Req, stream: RegisteredStream) => boolean | Promise<boolean>)
+    | undefined
+}
+
+/**
+ * Tells a client that was away what became of its stream: `GET …/streams/:streamId/recover`, with its position as
+ * `Last-Event-ID` or `?lastEventId=`.
+ *
+ * 200 with `{ status, streamId, streamType, startedAt, events, lastEventId, isComplete, isReset, result, reason }`;
+ * 204 when there is nothing it has not got; 403 to all but its owner; 404 when it is unknown; 410 when it has expired.
+ *
+ * @throws EventStreamError `ERR_OPTION`.
+ */
+export function recoveryHandler<Req extends RequestLike = RequestLike>(
+  eventStream: object,
+  options: RecoveryOptions<Req> = {},
+): EventStreamHandler<Req> {
+  checkNames('recoveryHandler', options, ['id', 'user', 'authorize'])
+  const { id = '{streamId}', user, authorize } = options
+  checkFunction('user', user)
+  checkFunction('authorize', authorize)
+  const resolve = channelResolver([id], 1)
+  const registry = new StreamRegistry(eventStream)
+  const completions = new CompletionStore(eventStream)
+
+  async function isAllowed(req: Req, stream: RegisteredStream): Promise<boolean> {
+    if (authorize !== undefined) return (await authorize(req, stream)) === true
+    if (stream.userId === undefined) return true
+    const asking = await user?.(req)
+    return asking !== undefined && asking !== null && String(asking) === stream.userId
+  }
+
+  return toHandler<Req>(async (req, response) => {
+    const res = response as ServerResponse
+    checkHead(res)
+    checkMethod(req, ['GET', 'HEAD'])
+    const cursor = readCursor(req)
+    const [streamId] = (await resolve(req)) as [string]
+    const stream = await registry.getStream(streamId)
+    if (stream === undefined) throw unknownStream(streamId)
+    if (!(await isAllowed(req, stream))) throw forbidden(streamId)
+    if (isGone(res)) return
+    const recovered = stream.kind === 'stream' ? await recover(stream, cursor) : undefined
+    res.setHeader('Cache-Control', 'no-store')
+    if (recovered === undefined) answerOver(res)
+    else answerJson(res, recovered)
+  })
+
+  /** @returns undefined when the client has all there will ever be. */
+  async function recover(stream: RegisteredStream, cursor: Cursor | 'invalid' | undefined) {
+    const { streamId, streamType, startedAt, state } = stream
+    if (state === 'expired') throw expired(streamId)
+    const after = cursor && positionIn(streamId, cursor)
+    const [found, completion] = await Promise.all([
+      completions.getEvents(streamId, { after }),
+      state === 'active' ? undefined : completions.getCompletion(streamId),
+    ]).catch((error) => {
+      // There is a record, so the log had it.
+      throw error instanceof EventStreamError && error.code === 'ERR_STREAM_UNKNOWN'
+        ? expired(streamId)
+        : error
+    })
+    if (completion !== undefined && after === completion.lastEventId) return undefined
+    const { result, reason } = completion ?? {}
+    const status = completion?.state ?? state
+    const isReset = found.isReset || (cursor !== undefined && after === undefined)
+    const events = found.events.map(toJsonEvent)
+    return { status, streamId, streamType, startedAt, ...found, events, isReset, result, reason }
+  }
+}
+
+/** @returns undefined where a client that has one for something else has none for this stream. */
+function positionIn(streamId: string, cursor: Cursor | 'invalid'): EntryId | undefined {
+  if (cursor === 'invalid') return undefined
+  return 'id' in cursor ? cursor.id : cursor.positions.get(streamId)
+}
+
+/** Bytes are told as a stream tells them. */
+function toJsonEvent({ id, event, data }: StreamEvent): StreamEvent {
+  if (!(data instanceof Uint8Array)) return { id, event, data }
+  return { id, event: controlEvents.bytes, data: Buffer.from(data).toString('base64') }
+}
+
+function answerJson(res: ServerResponse, body: object): void {
+  res.statusCode = 200
+  res.setHeader('Content-Type', 'application/json; charset=utf-8')
+  res.end(JSON.stringify(body))
+}
+
+function forbidden(streamId: string): EventStreamError {
+  return new EventStreamError(
+    'ERR_FORBIDDEN',
+    `This request may not have the stream ${quote(streamId)}, which is somebody else's.`,
+  )
+}
+
+function expired(streamId: string): EventStreamError {
+  return new EventStreamError(
+    'ERR_STREAM_EXPIRED',
+    `The stream ${quote(streamId)} was here, and is no longer kept: start over.`,
+  )
+}

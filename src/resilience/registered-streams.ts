@@ -1,0 +1,119 @@
+import { EventStreamError } from '../core/errors.js'
+import { encodeEnding, type StreamEnding } from '../core/stream-end.js'
+import type { EventLog, StoredEvent } from '../log/event-log.js'
+import {
+  isRegistryLog,
+  type NewRecord,
+  type RegistryLog,
+  type RegistryStore,
+} from '../log/registry-store.js'
+import {
+  isStreamLog,
+  type StreamInfo,
+  type StreamLimits,
+  type StreamLog,
+} from '../log/stream-log.js'
+import { Calls } from './calls.js'
+import type { ResolvedRegistryOptions } from './options.js'
+import { Sender } from './sender.js'
+import { sharedToken, stateOf, wrongKind } from './shared.js'
+import { Tracker } from './tracker.js'
+
+/** A log that keeps channels, streams, and who streams what. */
+export type FullLog = StreamLog & RegistryLog
+
+/** What registered streams need of the event stream they belong to. */
+export interface RegisteredStreamsHost {
+  readonly log: EventLog
+  readonly options: ResolvedRegistryOptions
+  /** Of streams that are registered. */
+  readonly limits: StreamLimits
+  /** The log has these now: whoever does not follow it is to be told. */
+  relay(channel: string, entries: readonly StoredEvent[]): Promise<void>
+  onError(error: unknown): void
+}
+
+/**
+ * The registry and the log together. How a stream ended is in the log, where its events are; the registry is told
+ * after it, so that whoever finds an end there finds it in the log as well.
+ */
+export class RegisteredStreams {
+  readonly options: ResolvedRegistryOptions
+  readonly limits: StreamLimits
+  readonly sender: Sender
+  readonly tracker: Tracker
+  /** What is registered, heard of, taken away and renewed in one turn goes together. */
+  readonly calls = {
+    register: new Calls((records: readonly NewRecord[]) => this.store.register(records)),
+    heartbeat: new Calls((ids: readonly string[]) => this.store.heartbeat(ids)),
+    remove: new Calls((ids: readonly string[]) => this.store.remove(ids)),
+    renew: new Calls((ids: readonly string[]) => this.#renew(ids)),
+  }
+  readonly #host: RegisteredStreamsHost
+
+  constructor(host: RegisteredStreamsHost) {
+    this.#host = host
+    this.options = host.options
+    this.limits = host.limits
+    this.sender = new Sender(this)
+    this.tracker = new Tracker(this)
+  }
+
+  /** @throws EventStreamError `ERR_OPTION` when the log keeps no registry. */
+  get log(): FullLog {
+    const { log } = this.#host
+    if (isStreamLog(log) && isRegistryLog(log)) return log
+    throw new EventStreamError(
+      'ERR_OPTION',
+      'The log keeps no registry; give memoryEventLog, redisEventLog, postgresEventLog, or one that implements RegistryLog.',
+    )
+  }
+
+  get store(): RegistryStore {
+    return this.log.registry
+  }
+
+  /** @throws EventStreamError `ERR_STREAM_KIND` when it is a channel that events are published to. */
+  async inspect(id: string): Promise<StreamInfo | undefined> {
+    const info = await this.log.inspect(id)
+    if (info === 'channel') throw wrongKind(id)
+    return info
+  }
+
+  /**
+   * Ends a stream: in the log if it has it, then in the registry. The first end counts.
+   *
+   * @returns Whether it was this one; undefined when there is no stream of this id.
+   */
+  async end(id: string, ending: StreamEnding): Promise<boolean | undefined> {
+    const encoded = encodeEnding(ending)
+    const info = await this.log.endStream(id, encoded)
+    if (info?.end !== undefined) await this.#relay(id, [info.end])
+    const state = info?.end && stateOf(info.end)
+    const isRecorded = await this.store.end(id, state ?? ending.state)
+    if (info === undefined) return isRecorded
+    return info.end?.data === encoded.data && isRecorded !== false
+  }
+
+  /** The log has these: proxies are told, and what they did not take they will ask for. */
+  async relay(id: string, entries: readonly StoredEvent[]): Promise<void> {
+    await this.#relay(id, entries)
+  }
+
+  onError(error: unknown): void {
+    this.#host.onError(error)
+  }
+
+  async #relay(id: string, entries: readonly StoredEvent[]): Promise<void> {
+    try {
+      await this.#host.relay(id, entries)
+    } catch (error) {
+      this.#host.onError(error)
+    }
+  }
+
+  async #renew(ids: readonly string[]): Promise<readonly boolean[]> {
+    const { orphanAfterMs: leaseMs } = this.options
+    return this.log.renew(ids.map((channel) => ({ channel, token: sharedToken, leaseMs })))
+  }
+}

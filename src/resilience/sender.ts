@@ -1,0 +1,174 @@
+import { checkChannel } from '../core/channels.js'
+import { type EntryId, formatEntryId, seqOf } from '../core/entry-id.js'
+import { EventStreamError, quote } from '../core/errors.js'
+import { type EncodedEvent, encodeEvent, type NewEvent } from '../core/event.js'
+import { encodeEnding, endId, isEndId, type StreamEnding } from '../core/stream-end.js'
+import type { StoredEvent } from '../log/event-log.js'
+import { randomNonce } from '../log/nonce.js'
+import type { RegisteredStreams } from './registered-streams.js'
+import { sharedToken, stateOf, unknownStream } from './shared.js'
+
+/** Streams whose last entry is remembered. */
+const maxRemembered = 1000
+
+/** Events of one append. */
+const maxBatch = 256
+
+interface Waiting {
+  readonly event: EncodedEvent
+  /** That this event is the last one, and how the stream ends with it. */
+  readonly ending: StreamEnding | undefined
+  readonly resolve: (id: EntryId) => void
+  readonly reject: (error: unknown) => void
+}
+
+interface Line {
+  readonly waiting: Waiting[]
+  head: EntryId | undefined
+  heardAt: number
+  isSending: boolean
+}
+
+/**
+ * Appends to streams that have no source of their own, from any process. Behind which entry, the log checks: what
+ * another process has appended meanwhile is found, and the append repeated behind that.
+ */
+export class Sender {
+  readonly #streams: RegisteredStreams
+  readonly #lines = new Map<string, Line>()
+
+  constructor(streams: RegisteredStreams) {
+    this.#streams = streams
+  }
+
+  /**
+   * @param ending - How the stream ends with this event.
+   * @returns The event's id, once it is in the log.
+   */
+  async send(id: string, event: NewEvent, ending?: StreamEnding): Promise<EntryId> {
+    const channel = checkChannel(id)
+    const { event: name, data } = encodeEvent(event)
+    const line = this.#line(channel)
+    return new Promise((resolve, reject) => {
+      line.waiting.push({ event: { event: name, data }, ending, resolve, reject })
+      if (!line.isSending) void this.#run(channel, line)
+    })
+  }
+
+  /** The stream's line, and now the last to be forgotten. */
+  #line(channel: string): Line {
+    const line = this.#lines.get(channel) ?? newLine()
+    this.#lines.delete(channel)
+    this.#lines.set(channel, line)
+    if (this.#lines.size > maxRemembered) {
+      for (const [name, { isSending }] of this.#lines) {
+        if (isSending || name === channel) continue
+        this.#lines.delete(name)
+        break
+      }
+    }
+    return line
+  }
+
+  async #run(channel: string, line: Line): Promise<void> {
+    line.isSending = true
+    // What is asked for in the same turn goes along.
+    await new Promise((resolve) => setImmediate(resolve))
+    while (line.waiting.length > 0) {
+      const isLast = ({ ending }: Waiting) => ending !== undefined
+      const last = line.waiting.findIndex(isLast)
+      const count = Math.min(maxBatch, last === -1 ? line.waiting.length : last + 1)
+      const batch = line.waiting.splice(0, count)
+      try {
+        const entries = await this.#append(channel, line, batch)
+        for (const [i, { resolve }] of batch.entries()) resolve(entries[i]?.id as EntryId)
+      } catch (error) {
+        line.head = undefined
+        for (const { reject } of batch) reject(error)
+      }
+    }
+    line.isSending = false
+    if (line.head === undefined || isEndId(line.head)) this.#lines.delete(channel)
+  }
+
+  async #append(
+    channel: string,
+    line: Line,
+    batch: readonly Waiting[],
+  ): Promise<readonly StoredEvent[]> {
+    const { log, limits, options } = this.#streams
+    const ending = batch.at(-1)?.ending
+    for (;;) {
+      line.head ??= (await this.#streams.inspect(channel))?.head
+      if (line.head === undefined) throw unknownStream(channel)
+      if (isEndId(line.head)) throw hasEnded(channel)
+      const entries = entriesOf(line.head, batch, ending)
+      const leaseMs = options.orphanAfterMs
+      const outcome = await log.produce(channel, { token: sharedToken, leaseMs, limits, entries })
+      if (outcome === 'missing') throw unknownStream(channel)
+      if (outcome === 'ended') throw hasEnded(channel)
+      if (outcome === 'taken') throw hasSource(channel)
+      if (outcome === 'diverged') {
+        line.head = undefined
+        continue
+      }
+      const last = entries.at(-1) as StoredEvent
+      line.head = last.id
+      await this.#streams.relay(channel, entries)
+      await this.#tell(channel, line, ending && last)
+      return entries
+    }
+  }
+
+  /** Who appends lives, which is worth a command of its own now and then. */
+  async #tell(channel: string, line: Line, end: StoredEvent | undefined): Promise<void> {
+    const { store, calls, options } = this.#streams
+    try {
+      if (end !== undefined) {
+        await store.end(channel, stateOf(end))
+        return
+      }
+      const now = performance.now()
+      if (now - line.heardAt < options.heartbeatMs / 3) return
+      line.heardAt = now
+      await calls.heartbeat.call(channel)
+    } catch (error) {
+      // It is in the log, where a guardian finds it.
+      this.#streams.onError(error)
+    }
+  }
+}
+
+function newLine(): Line {
+  return { waiting: [], head: undefined, heardAt: performance.now(), isSending: false }
+}
+
+function entriesOf(
+  head: EntryId,
+  batch: readonly Waiting[],
+  ending: StreamEnding | undefined,
+): readonly StoredEvent[] {
+  const entries: StoredEvent[] = []
+  let prevId = head
+  for (const { event } of batch) {
+    const id = formatEntryId(seqOf(prevId) + 1, randomNonce())
+    entries.push({ id, prevId, ...event })
+    prevId = id
+  }
+  if (ending !== undefined) entries.push({ id: endId(prevId), prevId, ...encodeEnding(ending) })
+  return entries
+}
+
+function hasEnded(channel: string): EventStreamError {
+  return new EventStreamError(
+    'ERR_STREAM_ENDED',
+    `The stream ${quote(channel)} has ended, and takes no more events: stop working on it.`,
+  )
+}
+
+function hasSource(channel: string): EventStreamError {
+  return new EventStreamError(
+    'ERR_STREAM_PRODUCED',
+    `The stream ${quote(channel)} has a source of its own, and only that appends to it.`,
+  )
+}

@@ -1,0 +1,24 @@
+import { EventStreamError, quote } from '../core/errors.js'
+import { parseEnding, type StreamEnd } from '../core/stream-end.js'
+import type { StoredEvent } from '../log/event-log.js'
+
+/** What a stream that is registered without a source is claimed with: whoever knows its id may append to it. */
+export const sharedToken = 'registered'
+
+export function stateOf(end: StoredEvent): StreamEnd {
+  return parseEnding(end)?.state ?? 'orphaned'
+}
+
+export function unknownStream(id: string): EventStreamError {
+  return new EventStreamError(
+    'ERR_STREAM_UNKNOWN',
+    `There is no stream ${quote(id)}: it was not registered, or is no longer kept.`,
+  )
+}
+
+export function wrongKind(id: string): EventStreamError {
+  return new EventStreamError(
+    'ERR_STREAM_KIND',
+    `${quote(id)} is a channel that events are published to, and no stream; give the stream another id.`,
+  )
+}

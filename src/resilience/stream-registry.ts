@@ -1,0 +1,171 @@
+import { checkChannel } from '../core/channels.js'
+import { seqOf } from '../core/entry-id.js'
+import { EventStreamError, quote } from '../core/errors.js'
+import { checkWhole } from '../core/options.js'
+import type { StreamEnd } from '../core/stream-end.js'
+import { registeredStreamsOf } from './parts.js'
+import { checkFields, checkUser, newRecord, type RegisteredStream, toRegistered } from './record.js'
+import type { RegisteredStreams } from './registered-streams.js'
+import { sharedToken, stateOf, wrongKind } from './shared.js'
+
+/** A stream that is to be registered. */
+export interface NewStream {
+  /** A channel name: 1 to 255 bytes. Its events are published there. */
+  readonly streamId: string
+  /**
+   * What it is to the application: 1 to 255 characters.
+   * @defaultValue 'stream'
+   */
+  readonly streamType?: string | undefined
+  /** Whose it is: 1 to 255 characters, or a number. */
+  readonly userId?: string | number | undefined
+  /** Anything that JSON can hold, up to 16,384 characters of it. */
+  readonly metadata?: unknown
+}
+
+/** States that a stream can be given. */
+const settable: readonly string[] = ['active', 'completed', 'failed', 'aborted', 'orphaned']
+
+/** Records that one call lists. */
+const maxListed = 10_000
+
+/**
+ * Who streams what: the streams and connections of all processes that share a log, by state, owner and last sign of
+ * life. All times are the store's. What ended stays for its lifetime, then is known to have `expired`.
+ */
+export class StreamRegistry {
+  readonly #streams: RegisteredStreams
+
+  /** @throws EventStreamError `ERR_OPTION` when it is no EventStream, or its log keeps no registry. */
+  constructor(eventStream: object) {
+    this.#streams = registeredStreamsOf(eventStream)
+  }
+
+  /**
+   * Registers a stream that has no source of its own: `sendStreamEvent` appends to it, from any process, and it
+   * lives as long as something is appended or `heartbeat` is called. Of all who try, one registers it.
+   *
+   * @returns False when there is or was a stream of this id.
+   * @throws EventStreamError `ERR_CHANNEL`; `ERR_OPTION` for a type or user that is none; `ERR_DATA` for metadata
+   *   that cannot be kept; `ERR_STREAM_KIND` when it is a channel that events are published to.
+   */
+  async register(stream: NewStream): Promise<boolean> {
+    const { streamId, streamType = 'stream', userId, metadata } = Object(stream) as NewStream
+    const id = checkChannel(streamId)
+    const { calls, log, limits, options } = this.#streams
+    const fields = checkFields(streamType, userId, metadata)
+    const record = newRecord(id, 'stream', fields, options.lifetimeMs)
+    const leaseMs = options.orphanAfterMs
+    const [isNew, { outcome, info }] = await Promise.all([
+      calls.register.call(record),
+      log.claim(id, { token: sharedToken, leaseMs, limits }),
+    ])
+    if (outcome === 'owned') {
+      if (!isNew && seqOf(info.head) === seqOf(info.origin)) await this.#undo(id)
+      return isNew
+    }
+    // In the log it is somebody else's, who has not registered it.
+    if (isNew) await calls.remove.call(id)
+    if (outcome === 'channel') throw wrongKind(id)
+    return false
+  }
+
+  /**
+   * Says that a stream lives. Calls of one turn go together.
+   *
+   * @returns False when it is not active: unknown, ended, or about to be ended as it was silent for too long.
+   */
+  async heartbeat(streamId: string): Promise<boolean> {
+    const id = checkChannel(streamId)
+    const { calls } = this.#streams
+    const [isActive] = await Promise.all([calls.heartbeat.call(id), calls.renew.call(id)])
+    return isActive
+  }
+
+  /**
+   * Takes a stream off those that are active, as it should end: it has `completed`, and stays to be recovered; of a
+   * connection nothing stays.
+   *
+   * @returns Whether it was active.
+   */
+  async unregister(streamId: string): Promise<boolean> {
+    const id = checkChannel(streamId)
+    const record = await this.#streams.store.get(id)
+    if (record?.state !== 'active') return false
+    if (record.kind === 'connection') return this.#streams.calls.remove.call(id)
+    return (await this.#streams.end(id, { state: 'completed' })) ?? false
+  }
+
+  /** @returns undefined for an unknown id. */
+  async getStream(streamId: string): Promise<RegisteredStream | undefined> {
+    const id = checkChannel(streamId)
+    const { store, log } = this.#streams
+    const [record, info] = await Promise.all([store.get(id), log.inspect(id)])
+    if (record === undefined) return undefined
+    const end = typeof info === 'object' ? info.end : undefined
+    // The log knows first.
+    const state = record.state === 'active' && end !== undefined ? stateOf(end) : record.state
+    return toRegistered({ ...record, state })
+  }
+
+  /** The streams and connections of one user, the latest first, unless they have expired: 10,000 at most. */
+  async getUserStreams(userId: string | number): Promise<readonly RegisteredStream[]> {
+    const user = checkUser(userId)
+    const records = await this.#streams.store.list({ user, limit: maxListed })
+    return records.map(toRegistered)
+  }
+
+  /**
+   * Active ones that were not heard of for so long, the longest silent first: 10,000 at most.
+   *
+   * @param thresholdSeconds - Default 30.
+   */
+  async getStaleStreams(thresholdSeconds = 30): Promise<readonly RegisteredStream[]> {
+    const silentMs = silence(thresholdSeconds)
+    const records = await this.#streams.store.list({ silentMs, limit: maxListed })
+    return records.map(toRegistered)
+  }
+
+  /**
+   * Gives a stream its end, or with `'active'` says that it lives. The first end counts; followers are told.
+   *
+   * @returns Whether it was this one; false for an unknown id.
+   * @throws EventStreamError `ERR_OPTION` for another state.
+   */
+  async updateState(streamId: string, state: 'active' | StreamEnd): Promise<boolean> {
+    if (!settable.includes(state)) {
+      throw new EventStreamError(
+        'ERR_OPTION',
+        `A stream cannot be made ${quote(state)}; give one of ${settable.join(', ')}.`,
+      )
+    }
+    if (state === 'active') return this.heartbeat(streamId)
+    return (await this.#streams.end(checkChannel(streamId), { state })) ?? false
+  }
+
+  /**
+   * How many are active, and were heard of within so many seconds: what died with its process does not count.
+   *
+   * @param thresholdSeconds - Default 30.
+   */
+  async getActiveCount(thresholdSeconds = 30): Promise<number> {
+    const { active } = await this.#streams.store.count(silence(thresholdSeconds))
+    return active
+  }
+
+  /** There is a record, but of one that has ended and is no longer in the log: what was just begun there goes. */
+  async #undo(id: string): Promise<void> {
+    const { store, log } = this.#streams
+    const record = await store.get(id)
+    if (record?.state === 'active') return
+    const info = await log.inspect(id)
+    if (typeof info !== 'object' || info.head !== info.origin) return
+    await this.#streams.end(id, { state: 'aborted' })
+    await log.dropStream(id)
+  }
+}
+
+function silence(seconds: number): number {
+  checkWhole('thresholdSeconds × 1000', seconds * 1000, 0, 2 ** 31 - 1)
+  return seconds * 1000
+}
