@@ -20,7 +20,7 @@ export interface StreamEnding {
 
 type Fields = { readonly [name in keyof StreamEnding]?: unknown }
 
-const states: readonly unknown[] = ['completed', 'failed', 'aborted', 'orphaned']
+export const streamEnds: readonly StreamEnd[] = ['completed', 'failed', 'aborted', 'orphaned']
 
 /** The id of a stream's last event: the one that no other entry has, so that a position tells that it is the end. */
 export function endId(head: EntryId): EntryId {
@@ -45,7 +45,7 @@ export function parseEnding({ event, data }: EncodedEvent): StreamEnding | undef
   if (event !== controlEvents.end) return undefined
   try {
     const { state, reason, event: name, result } = Object(JSON.parse(data)) as Fields
-    if (!states.includes(state)) return undefined
+    if (!(streamEnds as readonly unknown[]).includes(state)) return undefined
     return {
       state: state as StreamEnd,
       ...(typeof reason === 'string' && { reason }),

@@ -3,7 +3,7 @@ import type { EntryId } from '../core/entry-id.js'
 import type { NewEvent } from '../core/event.js'
 import { encodeJson } from '../core/json.js'
 import { checkChoice, checkWhole } from '../core/options.js'
-import { parseEnding, type StreamEnd } from '../core/stream-end.js'
+import { parseEnding, type StreamEnd, streamEnds } from '../core/stream-end.js'
 import type { Page, StoredEvent } from '../log/event-log.js'
 import { decodeEntry, type StreamEvent } from '../resumable/chunk.js'
 import { registeredStreamsOf } from './parts.js'
@@ -71,7 +71,7 @@ export class CompletionStore {
   async storeCompletion(streamId: string, completion: NewCompletion = {}): Promise<boolean> {
     const id = checkChannel(streamId)
     const { state = 'completed', result, reason } = completion
-    checkChoice('state', state, ['completed', 'failed', 'aborted', 'orphaned'])
+    checkChoice('state', state, streamEnds)
     // What JSON cannot hold is told before anything is done.
     encodeJson('The result of a stream', result)
     if ((await this.#streams.inspect(id)) === undefined) throw unknownStream(id)

@@ -79,7 +79,7 @@ const perTake = 100
 /** Questions at once. */
 const parallel = 10
 
-/** How much longer than its question a stream is held, for what is written afterwards. */
+/** How much longer than its question a stream is held at most, for what is written afterwards. */
 const marginMs = 10_000
 
 /**
@@ -157,7 +157,7 @@ export class StreamGuardian extends EventEmitter<GuardianEvents> {
   }
 
   async #settleSilent(silentMs: number, isOverdue: boolean): Promise<void> {
-    const holdMs = this.#checkTimeoutMs + marginMs
+    const holdMs = this.#checkTimeoutMs + Math.min(marginMs, this.#intervalMs)
     while (this.#timer !== undefined) {
       // What it could not settle is still held by then, and comes in a later round.
       const holder = randomBytes(12).toString('base64url')

@@ -1,5 +1,6 @@
 import type { EntryId } from '../core/entry-id.js'
-import type { StreamEnd } from '../core/stream-end.js'
+import { checkChoice } from '../core/options.js'
+import { type StreamEnd, streamEnds } from '../core/stream-end.js'
 import type { EventStreamHandler } from '../middleware/handler.js'
 import type { RequestLike } from '../middleware/request.js'
 import { CompletionStore } from './completion-store.js'
@@ -38,6 +39,14 @@ export interface Resilience {
 
 const failures: readonly string[] = ['error', 'failed']
 
+/** @returns undefined for an event that is not the last one. */
+function stateAfter(eventType: string, isTerminal: boolean | StreamEnd): StreamEnd | undefined {
+  if (isTerminal === false) return undefined
+  if (isTerminal === true) return failures.includes(eventType) ? 'failed' : 'completed'
+  checkChoice('isTerminal', isTerminal, streamEnds)
+  return isTerminal
+}
+
 /** @throws EventStreamError `ERR_OPTION`. */
 export function resilience(eventStream: object, options: GuardianOptions = {}): Resilience {
   const streams = registeredStreamsOf(eventStream)
@@ -45,9 +54,8 @@ export function resilience(eventStream: object, options: GuardianOptions = {}): 
     registry: new StreamRegistry(eventStream),
     completions: new CompletionStore(eventStream),
     guardian: new StreamGuardian(eventStream, options),
-    sendStreamEvent: (streamId, eventType, data, isTerminal = false) => {
-      const end = failures.includes(eventType) ? 'failed' : 'completed'
-      const state = isTerminal === true ? end : isTerminal || undefined
+    sendStreamEvent: async (streamId, eventType, data, isTerminal = false) => {
+      const state = stateAfter(eventType, isTerminal)
       const ending = state && { state, event: eventType }
       return streams.sender.send(streamId, { event: eventType, data }, ending)
     },

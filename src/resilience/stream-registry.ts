@@ -2,7 +2,7 @@ import { checkChannel } from '../core/channels.js'
 import { seqOf } from '../core/entry-id.js'
 import { EventStreamError, quote } from '../core/errors.js'
 import { checkWhole } from '../core/options.js'
-import type { StreamEnd } from '../core/stream-end.js'
+import { type StreamEnd, streamEnds } from '../core/stream-end.js'
 import { registeredStreamsOf } from './parts.js'
 import { checkFields, checkUser, newRecord, type RegisteredStream, toRegistered } from './record.js'
 import type { RegisteredStreams } from './registered-streams.js'
@@ -24,7 +24,7 @@ export interface NewStream {
 }
 
 /** States that a stream can be given. */
-const settable: readonly string[] = ['active', 'completed', 'failed', 'aborted', 'orphaned']
+const settable: readonly string[] = ['active', ...streamEnds]
 
 /** Records that one call lists. */
 const maxListed = 10_000

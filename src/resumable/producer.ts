@@ -167,6 +167,8 @@ export class Producer {
     this.#ending = ending
     this.detach()
     this.#announce(this.#endEntry(ending))
+    // Whatever the end is, it is not its source's.
+    this.#aborter.abort(stopped(this.channel, ending))
   }
 
   #make({ event, data }: EncodedEvent): void {
