@@ -36,8 +36,8 @@ async function run(args: string[]): Promise<string> {
   if (print && command === 'postgres setup') return schemaSql(schema)
   if (!url) throw new Error('Where is the database? Give --url, or set DATABASE_URL.')
   if (command === 'postgres purge') {
-    const { entries, channels } = await purgePostgres(url, { schema })
-    return `Deleted ${entries} entries; looked at ${channels} channels.\n`
+    const { entries, channels, records } = await purgePostgres(url, { schema })
+    return `Deleted ${entries} entries; looked at ${channels} channels and ${records} records.\n`
   }
   const { from, to } = await setUpPostgres(url, { schema })
   if (from === to) return `The schema ${schema} is at version ${to} already.\n`

@@ -27,6 +27,9 @@ const maxLooks = 100
 /** How soon is looked again, once something was missed or notifications do not come. */
 const soonMs = 500
 
+/** Beginnings have another nonce. */
+const nowhere: EntryId = '0-0'
+
 class Followed {
   readonly name: string
   readonly followers = new Set<LogListener>()
@@ -115,7 +118,9 @@ export class Followers {
     }
     for (const [name, seq] of hints) {
       const followed = this.#byName.get(name)
-      if (followed !== undefined) this.#hint(followed, seq)
+      if (followed === undefined) continue
+      if (seq >= 0) this.#hint(followed, seq)
+      else this.#dropped(followed)
     }
   }
 
@@ -167,6 +172,13 @@ export class Followers {
     clearTimeout(this.#timer)
     this.#timer = undefined
     this.#intervalMs = this.#pollMs
+  }
+
+  /** What has this name now began anew, perhaps by the same ids: it is looked at from a place that it cannot have. */
+  #dropped(followed: Followed): void {
+    if (followed.seen !== undefined) followed.seen = nowhere
+    this.#moved.add(followed)
+    this.#readSoon()
   }
 
   #hint(followed: Followed, seq: number): void {

@@ -51,6 +51,16 @@ function isPlain(text: string): boolean {
   return text.isWellFormed() && !text.includes('\0')
 }
 
+/** Any text as one that Postgres takes, and no two as the same: a JSON string where it has to be, or looks like one. */
+export function storeText(text: string): string {
+  return isPlain(text) && !text.startsWith('"') ? text : JSON.stringify(text)
+}
+
+/** @returns What {@link storeText} was given. */
+export function parseText(stored: string): string {
+  return stored.startsWith('"') ? (JSON.parse(stored) as string) : stored
+}
+
 /** No two keys are the same bytes: no text begins with 0xFF in UTF-8. */
 function encodeKey(key: string): Buffer {
   if (key.isWellFormed()) return Buffer.from(key)

@@ -1,4 +1,5 @@
 import { functions } from './functions.js'
+import { registryFunctions } from './registry-functions.js'
 import { streamFunctions } from './stream-functions.js'
 
 /** What brings the schema from one version to the next. Never changed once it was published. */
@@ -79,7 +80,8 @@ CREATE TABLE {schema}.producer (
 export const migrations: readonly Migration[] = [
   { version: 1, sql: tables },
   { version: 2, sql: streamFunctions + functions },
+  { version: 3, sql: registryFunctions },
 ]
 
 /** The version of the schema that this code works with. */
-export const schemaVersion = 2
+export const schemaVersion = 3

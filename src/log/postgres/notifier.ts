@@ -9,7 +9,7 @@ const spacingMs = 5
  * while one is under way goes into the next one, as Postgres commits transactions that notify one by one.
  *
  * A notification is `<channel>:<seq>` for each, with a space between them, names percent-encoded; or `*`
- * where that would be too long.
+ * where that would be too long. Of a stream that was dropped Postgres tells by itself: `<channel>:-1`.
  */
 export class Notifier {
   readonly #send: (payload: string) => Promise<unknown>
@@ -60,7 +60,7 @@ export class Notifier {
   }
 }
 
-/** @returns What a notification tells; undefined when it may be any channel. */
+/** @returns What a notification tells, with `seq` -1 for what was dropped; undefined when it may be any channel. */
 export function parseHints(
   payload: string,
 ): readonly (readonly [name: string, seq: number])[] | undefined {

@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto'
 import { encodeChannelName } from '../../core/cursor.js'
 import { type EntryId, seqOf } from '../../core/entry-id.js'
 import { EventStreamError, quote } from '../../core/errors.js'
@@ -17,6 +16,7 @@ import type {
 } from '../event-log.js'
 import { HeadLookups } from '../head-lookups.js'
 import { randomNonce } from '../nonce.js'
+import type { RegistryLog, RegistryStore } from '../registry-store.js'
 import {
   type Claim,
   type Claimed,
@@ -27,20 +27,20 @@ import {
   type StreamInfo,
   type StreamLog,
 } from '../stream-log.js'
-import { Batches } from './batches.js'
+import { Appends } from './appends.js'
 import { messageOf } from './failure.js'
 import { Followers } from './followers.js'
-import { packEntries, parseAppended, withoutRepetitions } from './format.js'
 import { Health } from './health.js'
 import { Link, lockMs, type Task } from './link.js'
 import { Listener } from './listener.js'
 import { Notifier } from './notifier.js'
 import { type PostgresEventLogOptions, resolvePostgresOptions } from './options.js'
+import { PostgresRegistry } from './postgres-registry.js'
 import { PostgresStreams } from './postgres-streams.js'
 import { Purger } from './purger.js'
 import { Reads } from './reads.js'
 import { purgeText } from './schema.js'
-import { type Row, Statements } from './statements.js'
+import { Statements } from './statements.js'
 
 /** What live entries are read by. */
 const livePage: PageLimit = { maxEvents: 256, maxLength: 65_536 }
@@ -60,15 +60,16 @@ const notifyText = `SELECT set_config('synchronous_commit', 'off', true), pg_not
  *
  * @throws EventStreamError `ERR_OPTION` when an option cannot work.
  */
-export function postgresEventLog(options: PostgresEventLogOptions): StreamLog & RemoteLog {
+export function postgresEventLog(
+  options: PostgresEventLogOptions,
+): StreamLog & RemoteLog & RegistryLog {
   return new PostgresEventLog(options)
 }
 
-class PostgresEventLog implements StreamLog, RemoteLog {
+class PostgresEventLog implements StreamLog, RemoteLog, RegistryLog {
+  readonly registry: RegistryStore
   readonly #schema: string
   readonly #age: string
-  readonly #maxEvents: number
-  readonly #maxBytes: number
   readonly #timeoutMs: number
   readonly #statements: Statements
   readonly #health: Health
@@ -79,10 +80,8 @@ class PostgresEventLog implements StreamLog, RemoteLog {
   readonly #lookups: HeadLookups
   readonly #reads: Reads
   readonly #streams: PostgresStreams
-  readonly #batches: Batches
+  readonly #appends: Appends
   readonly #purger: Purger
-  readonly #producer = String(randomBytes(8).readBigInt64BE())
-  #batch = 0
   #ready: Promise<void> | undefined
   #closing: Promise<void> | undefined
 
@@ -91,8 +90,6 @@ class PostgresEventLog implements StreamLog, RemoteLog {
     const { pool, listenPool, schema, timeoutMs, maxAgeMs } = resolved
     this.#schema = schema
     this.#age = `${maxAgeMs} milliseconds`
-    this.#maxEvents = resolved.maxEvents
-    this.#maxBytes = resolved.maxBytes
     this.#timeoutMs = timeoutMs
     this.#health = new Health(resolved.onHealth)
     let own: ReturnType<typeof pool> | undefined
@@ -118,10 +115,9 @@ class PostgresEventLog implements StreamLog, RemoteLog {
     this.#notifier = new Notifier((payload) => this.#notify(payload))
     const run = (task: Task) => this.#link.run(task)
     this.#reads = new Reads(schema, this.#age, run)
-    this.#streams = new PostgresStreams(schema, {
-      run,
-      tell: (name, entries) => this.#added(name, entries),
-    })
+    const tell = (name: string, entries: readonly StoredEvent[]) => this.#added(name, entries)
+    this.#streams = new PostgresStreams(schema, { run, tell })
+    this.#appends = new Appends(schema, { ...resolved, age: this.#age }, { run, tell })
     this.#lookups = new HeadLookups({ maxNames: 20_000, isInTurn: true }, (names) =>
       this.#reads.heads(names),
     )
@@ -129,15 +125,22 @@ class PostgresEventLog implements StreamLog, RemoteLog {
       // A channel that is followed is kept by being looked at.
       pollMs: Math.min(resolved.pollIntervalMs, Math.max(10, maxAgeMs / 2)),
     })
-    const send = (channel: string, entries: readonly NewEntry[], since: number) =>
-      this.#append(channel, entries, since)
-    this.#batches = new Batches(send, resolved.maxPending)
     this.#purger = new Purger(
       () => this.#purge(),
       resolved.purgeIntervalMs,
       maxAgeMs,
       () => this.#followers.size > 0,
     )
+    this.registry = new PostgresRegistry(schema, {
+      run: async (task) => {
+        this.#use()
+        const rows = await run(task)
+        // What it has registered is kept from now on.
+        this.#purger.used()
+        return rows
+      },
+      keeps: (ms) => this.#purger.keeps(ms),
+    })
   }
 
   ready(): Promise<void> {
@@ -157,7 +160,7 @@ class PostgresEventLog implements StreamLog, RemoteLog {
 
   async append(channel: string, entries: readonly NewEntry[]): Promise<readonly Appended[]> {
     this.#use()
-    return this.#batches.append(channel, entries)
+    return this.#appends.append(channel, entries)
   }
 
   async read(channel: string, from: ReadFrom, limit: PageLimit): Promise<Page> {
@@ -213,6 +216,11 @@ class PostgresEventLog implements StreamLog, RemoteLog {
     return this.#streams.inspect(channel)
   }
 
+  async dropStream(channel: string): Promise<boolean> {
+    this.#use()
+    return this.#streams.drop(channel)
+  }
+
   close(): Promise<void> {
     this.#closing ??= this.#close()
     return this.#closing
@@ -226,55 +234,6 @@ class PostgresEventLog implements StreamLog, RemoteLog {
     await within(this.#notifier.close(), farewellMs)
     // Where nothing answers, pools may wait for longer.
     await within(Promise.all([this.#listener.close(), this.#statements.close()]), farewellMs)
-  }
-
-  async #append(
-    channel: string,
-    entries: readonly NewEntry[],
-    since: number,
-  ): Promise<readonly Appended[]> {
-    const name = encodeChannelName(channel)
-    const { unique, indexes } = withoutRepetitions(entries)
-    const { at, flags, payload } = packEntries(unique)
-    const batch = ++this.#batch
-    const nonces: number[][] = []
-    const [row] = await this.#link.run({
-      what: `The append to ${quote(channel)}`,
-      writes: true,
-      since,
-      text: `SELECT * FROM ${this.#schema}.append($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13)`,
-      values: (attempt, leftMs) => {
-        // Of its own for each try: where a standby has taken the place of a server that had the earlier one,
-        // the same id would stand behind other entries, and whoever had it would miss them without a gap.
-        nonces[attempt - 1] = unique.map(randomNonce)
-        const place = [name, randomNonce(), this.#producer, batch, attempt, lockMs(leftMs)]
-        const limits = [this.#maxEvents, this.#maxBytes, this.#age]
-        return [...place, nonces[attempt - 1], at, flags, payload, ...limits]
-      },
-    })
-    checkUnproduced(channel, row?.status === 'produced')
-    if (row?.status === 'closed') {
-      throw new EventStreamError(
-        'ERR_CHANNEL_CLOSED',
-        `The channel ${quote(channel)} is closed and takes no more events.`,
-      )
-    }
-    const appended = parseAppended(row as Row, nonces)
-    this.#tell(name, unique, appended)
-    if (unique.length === entries.length) return appended
-    return indexes.map((index, i) => {
-      const result = appended[index] as Appended
-      return indexes.indexOf(index) === i ? result : { ...result, duplicate: true }
-    })
-  }
-
-  #tell(name: string, entries: readonly NewEntry[], appended: readonly Appended[]): void {
-    const added: StoredEvent[] = []
-    for (const [i, { id, prevId, duplicate }] of appended.entries()) {
-      const { event, data } = entries[i] as NewEntry
-      if (!duplicate) added.push({ id, prevId, event, data })
-    }
-    this.#added(name, added)
   }
 
   #added(name: string, added: readonly StoredEvent[]): void {
@@ -325,12 +284,12 @@ class PostgresEventLog implements StreamLog, RemoteLog {
     const text = purgeText(this.#schema)
     const values = () => []
     const [row] = await this.#link.run({ what: 'The purge', writes: true, text, values })
-    return Number(row?.channels)
+    return Number(row?.channels) + Number(row?.records)
   }
 
   /** Whether all that is needed is allowed here, and notifications come. */
   async #probe(): Promise<void> {
-    const channel = `headwater.ready.${this.#producer}`
+    const channel = `headwater.ready.${this.#appends.producer}`
     await this.append(channel, [{ data: 'ready' }])
     await this.read(channel, 'earliest', { maxEvents: 1, maxLength: 1 })
     await this.#listening()

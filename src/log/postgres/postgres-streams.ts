@@ -103,6 +103,13 @@ export class PostgresStreams {
     return infoOf(row)
   }
 
+  async drop(channel: string): Promise<boolean> {
+    const name = encodeChannelName(channel)
+    const text = 'SELECT {schema}.drop_stream($1, $2) AS dropped'
+    const [row] = await this.#run(`The drop of ${quote(channel)}`, text, (waitMs) => [name, waitMs])
+    return row?.dropped as boolean
+  }
+
   /** @param values - Gets how many milliseconds a lock may be waited for. */
   #run(what: string, text: string, values: (waitMs: number) => unknown[]): Promise<readonly Row[]> {
     return this.#host.run({

@@ -2,8 +2,8 @@
 export class Purger {
   readonly #purge: () => Promise<number>
   readonly #intervalMs: number
-  readonly #lastsMs: number
   readonly #isNeeded: () => boolean
+  #lastsMs: number
   #timer: NodeJS.Timeout | undefined
   #usedAt = 0
   #isClosed = false
@@ -24,6 +24,11 @@ export class Purger {
     // A channel outlives its last use by a quarter of its age.
     this.#lastsMs = maxAgeMs * 1.5 + intervalMs
     this.#isNeeded = isNeeded
+  }
+
+  /** Something is kept for so many milliseconds after its last use. */
+  keeps(ms: number): void {
+    this.#lastsMs = Math.max(this.#lastsMs, ms + this.#intervalMs)
   }
 
   /** The log is used. */

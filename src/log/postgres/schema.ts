@@ -81,7 +81,7 @@ export function tooNew(schema: string, version: number): EventStreamError {
   )
 }
 
-/** Looks at some of the channels that are due; at none when none is. */
+/** Looks at some of the channels and records that are due; at none when none is. */
 export function purgeText(schema: string): string {
-  return `SELECT channels, entries FROM ${schema}.purge()`
+  return `SELECT channels, entries, records FROM ${schema}.purge()`
 }

@@ -94,11 +94,13 @@ export interface Purged {
   readonly channels: number
   /** Entries that were deleted. */
   readonly entries: number
+  /** Records of streams and connections that were looked at. */
+  readonly records: number
 }
 
 /**
- * Deletes entries past their age, and channels that nobody has used for theirs, as logs do by
- * themselves now and then: for those who would rather have it done at a time of their choice.
+ * Deletes entries past their age, channels that nobody has used for theirs, and records that are forgotten, as
+ * logs do by themselves now and then: for those who would rather have it done at a time of their choice.
  *
  * @throws EventStreamError `ERR_LOG_REFUSED` or `ERR_LOG_UNAVAILABLE`.
  */
@@ -108,13 +110,14 @@ export function purgePostgres(
 ): Promise<Purged> {
   const schema = checkSchema(options.schema ?? 'headwater')
   return withClient(pool, schema, `The purge of the schema ${schema}`, async (client) => {
-    const total = { channels: 0, entries: 0 }
+    const total = { channels: 0, entries: 0, records: 0 }
     for (;;) {
       const { rows } = await client.query({ text: purgeText(schema) })
-      const [channels, entries] = [Number(rows[0]?.channels), Number(rows[0]?.entries)]
+      const [channels, records] = [Number(rows[0]?.channels), Number(rows[0]?.records)]
       total.channels += channels
-      total.entries += entries
-      if (channels === 0) return total
+      total.entries += Number(rows[0]?.entries)
+      total.records += records
+      if (channels + records === 0) return total
     }
   })
 }

@@ -134,7 +134,7 @@ describeWithPostgres('postgresEventLog', () => {
     }
     await log.heads(['only looked at'])
     await log.closeChannel('closed')
-    expect(await purgePostgres(pool)).toEqual({ channels: 0, entries: 0 })
+    expect(await purgePostgres(pool)).toEqual({ channels: 0, entries: 0, records: 0 })
     let entries = 0
     await until(async () => {
       entries += (await purgePostgres(pool)).entries

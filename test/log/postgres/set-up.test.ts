@@ -67,7 +67,7 @@ describeWithPostgres('setUpPostgres', () => {
     await expect(log.append('a', [{ data: '1' }])).rejects.toMatchObject({
       code: 'ERR_LOG_REFUSED',
       message: expect.stringMatching(
-        /of version 1, and the event log needs 2\. .*npx headwater postgres setup --url postgres:\/\/… --schema older/,
+        /of version 1, and the event log needs 3\. .*npx headwater postgres setup --url postgres:\/\/… --schema older/,
       ),
     })
     expect(await setUpPostgres(pool, { schema: 'older' })).toEqual({ from: 1, to: newest })
@@ -75,11 +75,31 @@ describeWithPostgres('setUpPostgres', () => {
     await log.close()
   })
 
+  test('brings a schema without a registry up to date, with its channels and streams', async () => {
+    await migrate(pool, 'unregistered', migrations.slice(0, 2))
+    const call = (text: string) => pool.query(`SELECT unregistered.${text}`)
+    await call(`append('a', 7, 1, 1, 1, 5000, '{8}', '{0,0,0,1}', '{0}', '1', 10, 100, '1 hour')`)
+    await call(`claim('s', 7, 5000, 'mine', '1 hour', '1 hour', null, null, null, null)`)
+    await call(`end_stream('s', 5000, false, 'stream-end', '{"state":"completed"}')`)
+    const schema = { schema: 'unregistered' }
+    expect(await setUpPostgres(pool, schema)).toEqual({ from: 2, to: newest })
+    expect(await setUpPostgres(pool, schema)).toEqual({ from: newest, to: newest })
+    const log = postgresEventLog({ pool, ...schema })
+    const { entries } = await log.read('a', 'earliest', { maxEvents: 9, maxLength: 9 })
+    expect(entries).toMatchObject([{ id: '1-8', prevId: '0-7', data: '1' }])
+    expect(await log.inspect('s')).toMatchObject({ head: '1-0' })
+    expect(await log.dropStream('s')).toBe(true)
+    expect(await log.registry.count(1000)).toMatchObject({ active: 0 })
+    await pool.query('UPDATE unregistered.channel SET expires_at = now(), purge_at = now()')
+    expect(await purgePostgres(pool, schema)).toMatchObject({ entries: 1, records: 0 })
+    await log.close()
+  })
+
   test('refuses a schema that is newer than this package, as logs do', async () => {
     await migrate(pool, 'newer', [...migrations, { version: newest + 1, sql: 'SELECT 1' }])
     const isNewer = {
       code: 'ERR_LOG_REFUSED',
-      message: expect.stringMatching(/newer is of version 3, and this headwater knows 2; upgrade/),
+      message: expect.stringMatching(/newer is of version 4, and this headwater knows 3; upgrade/),
     }
     await expect(setUpPostgres(pool, { schema: 'newer' })).rejects.toMatchObject(isNewer)
     const log = postgresEventLog({ pool, schema: 'newer', onHealth: () => undefined })
@@ -177,7 +197,7 @@ describeWithPostgres('setUpPostgres', () => {
       code: 0,
     })
     expect(await cli('postgres', 'purge', ...where)).toEqual({
-      text: 'Deleted 0 entries; looked at 0 channels.\n',
+      text: 'Deleted 0 entries; looked at 0 channels and 0 records.\n',
       code: 0,
     })
   })
