@@ -37,6 +37,14 @@ const services = {
       win32: 'winget install Google.Chrome',
     },
   },
+  faketime: {
+    tests: 'The tests with clocks that are wrong',
+    title: 'faketime',
+    programs: ['faketime'],
+    variable: 'FAKETIME_PATH',
+    debianPackage: 'faketime',
+    install: { darwin: 'brew install libfaketime', win32: 'apt-get install faketime, in WSL' },
+  },
   pushpin: {
     tests: 'The GRIP tests',
     title: 'Pushpin (1.36 or later)',
@@ -99,7 +107,7 @@ function onPath(name) {
     .find(isProgram)
 }
 
-function find({ programs, places, variable }) {
+function find({ programs, places = {}, variable }) {
   const named = env[variable]
   // Whoever names one wants that one, and no other in its place.
   if (named) return isProgram(named) ? named : undefined
