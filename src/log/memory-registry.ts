@@ -16,7 +16,7 @@ interface Kept {
   /** When its state became what it is, or when it was last heard of. */
   sinceTick: number
   hold: Hold | undefined
-  /** Of those that are like it, where it comes behind all that are due before it. */
+  /** The one that it waits in, behind all that are due before it. */
   queue: string
 }
 
@@ -122,7 +122,7 @@ export class MemoryRegistry implements RegistryStore {
     const kept = this.#records.get(id)
     if (kept === undefined) return undefined
     if (kept.record.state !== 'active') return false
-    take(this.#active, kept)
+    pull(this.#active, kept)
     kept.record = { ...kept.record, state, endedAt: Date.now() }
     kept.sinceTick = now
     kept.hold = undefined
@@ -224,7 +224,7 @@ export class MemoryRegistry implements RegistryStore {
   }
 
   #forget(kept: Kept): void {
-    if (kept.record.state === 'expired') take(this.#expired, kept)
+    if (kept.record.state === 'expired') pull(this.#expired, kept)
     else this.#leave(kept)
     this.#records.delete(kept.record.id)
   }
@@ -232,11 +232,11 @@ export class MemoryRegistry implements RegistryStore {
   /** Takes it away from where it is found while it has not expired. */
   #leave(kept: Kept): void {
     const { user, state } = kept.record
-    if (user !== undefined) take(this.#byUser, kept, user)
+    if (user !== undefined) pull(this.#byUser, kept, user)
     if (state === 'active') {
-      take(this.#active, kept)
+      pull(this.#active, kept)
     } else if (state !== 'expired') {
-      take(this.#ended, kept)
+      pull(this.#ended, kept)
       this.#counts[state] -= 1
     }
   }
@@ -260,7 +260,7 @@ export class MemoryRegistry implements RegistryStore {
   }
 }
 
-/** Puts one at the end of its queue. */
+/** Puts one at the end of a queue. */
 function put(queues: Map<string, Queue>, kept: Kept, name = kept.queue): void {
   const { id } = kept.record
   const queue: Queue = queues.get(name) ?? new Map()
@@ -269,7 +269,7 @@ function put(queues: Map<string, Queue>, kept: Kept, name = kept.queue): void {
   queues.set(name, queue)
 }
 
-function take(queues: Map<string, Queue>, kept: Kept, name = kept.queue): void {
+function pull(queues: Map<string, Queue>, kept: Kept, name = kept.queue): void {
   const queue = queues.get(name)
   queue?.delete(kept.record.id)
   if (queue?.size === 0) queues.delete(name)

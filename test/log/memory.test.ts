@@ -2,6 +2,7 @@ import { describe, expect, test } from '@jest/globals'
 import { seqOf } from '../../src/core/entry-id.js'
 import { memoryEventLog } from '../../src/log/memory.js'
 import { eventLogSuite, registrySuite, streamLogSuite } from '../../src/testing.js'
+import { countTimers } from '../support/count-timers.js'
 import { until } from '../support/until.js'
 
 const all = { maxEvents: 1000, maxLength: 1_000_000 }
@@ -51,6 +52,22 @@ describe('memoryEventLog', () => {
     )
     expect(kept).toEqual([0, 1, 1])
     await log.close()
+  })
+
+  test('has one timer for all records of its registry, and none when there are none', async () => {
+    const timers = countTimers()
+    const { registry } = memoryEventLog()
+    const ids = Array.from({ length: 50 }, (_, i) => `a${i}`)
+    const record = { kind: 'stream', type: 'test', user: undefined, metadata: '{}' } as const
+    const times = { lifetimeMs: 60_000, pauseMs: 0, replaces: false }
+    for (const id of ids) await registry.register([{ id, ...record, ...times }])
+    await registry.heartbeat(ids)
+    expect(timers.alive).toBe(1)
+    await registry.remove(ids)
+    await registry.count(0)
+    await timers.fallsTo(0)
+    expect(timers.alive).toBe(0)
+    timers.stop()
   })
 
   test('refuses limits that cannot work, and names that it does not know', () => {
