@@ -69,17 +69,17 @@ const guardianProcess = `${common}
 
 /** Says of all that is registered what it finds. */
 const looker = `${common}
-  const { registry: streams } = resilience(eventStream)
+  const { registry: known } = resilience(eventStream)
   async function look() {
-    await streams.register({ streamId: args[0], userId: 'clocks' })
+    await known.register({ streamId: args[0], userId: 'clocks' })
     for (;;) {
-      await streams.heartbeat(args[0])
+      await known.heartbeat(args[0])
       say('look', {
         now: Date.now(),
-        own: await streams.getStream(args[0]),
-        stale: await streams.getStaleStreams(2),
-        active: await streams.getActiveCount(2),
-        mine: (await streams.getUserStreams('clocks')).length,
+        own: await known.getStream(args[0]),
+        stale: await known.getStaleStreams(2),
+        active: await known.getActiveCount(2),
+        mine: (await known.getUserStreams('clocks')).length,
       })
       await new Promise((resolve) => setTimeout(resolve, 100))
     }

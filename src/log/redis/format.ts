@@ -8,12 +8,14 @@ export interface ChannelKeys {
   readonly keys: readonly [stream: string, meta: string, idempotency: string]
   /** The pub/sub channel of what is appended. */
   readonly live: string
+  /** Which call has dropped it, for as long as that may be repeated. */
+  readonly dropped: string
 }
 
 /** @param prefix - Without `{` and `}`, which choose a cluster's slot. */
 export function channelKeys(prefix: string, channel: string): ChannelKeys {
   const base = `{${prefix}:${encodeChannelName(channel)}}`
-  return { keys: [`${base}:s`, `${base}:m`, `${base}:k`], live: `${base}:l` }
+  return { keys: [`${base}:s`, `${base}:m`, `${base}:k`], live: `${base}:l`, dropped: `${base}:d` }
 }
 
 /** Instead of a name, which has no line breaks. */

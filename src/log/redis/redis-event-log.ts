@@ -16,6 +16,7 @@ import type {
 } from '../event-log.js'
 import { HeadLookups } from '../head-lookups.js'
 import { randomNonce } from '../nonce.js'
+import type { RegistryLog } from '../registry-store.js'
 import {
   type Claim,
   type Claimed,
@@ -32,6 +33,7 @@ import { whyFailed } from './driver.js'
 import { channelKeys, packEntry, parseStored } from './format.js'
 import { Link } from './link.js'
 import { type RedisEventLogOptions, resolveRedisOptions } from './options.js'
+import { RedisRegistry } from './redis-registry.js'
 import { RedisStreams } from './redis-streams.js'
 import { type Scripts, scriptsFor } from './scripts.js'
 import { Subscriptions } from './subscriptions.js'
@@ -54,11 +56,12 @@ const disorderMs = 60_000
  *
  * @throws EventStreamError `ERR_OPTION` when an option cannot work.
  */
-export function redisEventLog(options: RedisEventLogOptions): StreamLog & RemoteLog {
+export function redisEventLog(options: RedisEventLogOptions): StreamLog & RemoteLog & RegistryLog {
   return new RedisEventLog(options)
 }
 
-class RedisEventLog implements StreamLog, RemoteLog {
+class RedisEventLog implements StreamLog, RemoteLog, RegistryLog {
+  readonly registry: RedisRegistry
   readonly #prefix: string
   readonly #link: Link
   readonly #scriptsOf: (isCluster: boolean) => Scripts
@@ -98,7 +101,8 @@ class RedisEventLog implements StreamLog, RemoteLog {
       resubscribe: () => this.#subscriptions.resubscribe(),
       check: () => this.#subscriptions.check(),
     })
-    this.#streams = new RedisStreams(prefix, this.#link, limits)
+    this.#streams = new RedisStreams(prefix, this.#link, limits, link.timeoutMs)
+    this.registry = new RedisRegistry(prefix, this.#link, link.timeoutMs)
   }
 
   ready(): Promise<void> {
@@ -263,6 +267,11 @@ class RedisEventLog implements StreamLog, RemoteLog {
   async inspect(channel: string): Promise<StreamInfo | 'channel' | undefined> {
     this.#checkOpen()
     return this.#streams.inspect(channel)
+  }
+
+  async dropStream(channel: string): Promise<boolean> {
+    this.#checkOpen()
+    return this.#streams.drop(channel)
   }
 
   async close(): Promise<void> {

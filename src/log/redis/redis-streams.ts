@@ -29,10 +29,19 @@ export class RedisStreams {
   readonly #prefix: string
   readonly #link: Link
   readonly #scriptsOf: (isCluster: boolean) => StreamScripts
+  /** For how long an answer is kept that cannot be found again elsewhere. */
+  readonly #repeatMs: number
 
-  constructor(prefix: string, link: Link, limits: Omit<ScriptLimits, 'isCluster'>) {
+  /** @param timeoutMs - For how long a call is repeated. */
+  constructor(
+    prefix: string,
+    link: Link,
+    limits: Omit<ScriptLimits, 'isCluster'>,
+    timeoutMs: number,
+  ) {
     this.#prefix = prefix
     this.#link = link
+    this.#repeatMs = timeoutMs + 1000
     const scripts = [false, true].map((isCluster) => streamScriptsFor({ ...limits, isCluster }))
     this.#scriptsOf = (isCluster) => scripts[Number(isCluster)] as StreamScripts
   }
@@ -98,6 +107,25 @@ export class RedisStreams {
     })) as InfoReply | 'channel' | null
     if (reply === null) return undefined
     return reply === 'channel' ? reply : parseInfo(reply)
+  }
+
+  async drop(channel: string): Promise<boolean> {
+    const { keys, dropped } = channelKeys(this.#prefix, channel)
+    const token = String(randomNonce())
+    const what = `The drop of the stream ${quote(channel)}`
+    const reply = await this.#link.run({
+      what,
+      writes: true,
+      attempt: async (driver, lostForMs) => {
+        const { connection } = this.#link
+        const args = [token, lostForMs === undefined ? '' : '1', String(this.#repeatMs)]
+        const { drop } = this.#scriptsOf(driver.isCluster)
+        const reply = await driver.run(drop, [...keys, dropped], args)
+        await this.#link.replicated(what, connection)
+        return reply
+      },
+    })
+    return reply === 1
   }
 
   #renew(driver: RedisDriver, leases: readonly Lease[]): Promise<unknown> {

@@ -7,6 +7,7 @@ export interface StreamScripts {
   readonly renew: Script
   readonly end: Script
   readonly inspect: Script
+  readonly drop: Script
 }
 
 const info = `
@@ -141,6 +142,28 @@ if owner then return info(meta, '') end
 return head and (closed or seqOf(head) > 0) and 'channel'
 `
 
+/**
+ * Drops a stream that has ended. `KEYS`: also where the token is kept for a while. `ARGV`: a token of this
+ * call, `1` when it may have been done before or nothing, and milliseconds for which the token is kept.
+ *
+ * @returns 1 when it was dropped, or 0.
+ */
+const drop = (limits: ScriptLimits) => `${common(limits)}
+local stream, meta, keys, dropped = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+if ARGV[2] ~= '' and redis.call('GET', dropped) == ARGV[1] then return 1 end
+local head, owner, lease = unpack(redis.call('HMGET', meta, 'h', 'p', 'l'))
+if not owner then return 0 end
+if lease then
+  local _, isOver = orphan(stream, meta, head, lease, now())
+  if not isOver then return 0 end
+end
+redis.call('DEL', stream, meta, keys)
+redis.call('SET', dropped, ARGV[1], 'PX', ARGV[3])
+-- Whoever follows reads, and finds nothing of it.
+tell(string.sub(meta, 1, -2) .. 'l', '0-0', {}, math.huge)
+return 1
+`
+
 export function streamScriptsFor(limits: ScriptLimits): StreamScripts {
   return {
     claim: script(claim(limits)),
@@ -148,5 +171,6 @@ export function streamScriptsFor(limits: ScriptLimits): StreamScripts {
     renew: script(renew(limits)),
     end: script(end(limits)),
     inspect: script(inspect(limits)),
+    drop: script(drop(limits)),
   }
 }

@@ -2,7 +2,12 @@ import { afterAll, beforeAll, describe, test } from '@jest/globals'
 import { Cluster } from 'ioredis'
 import { createCluster } from 'redis'
 import { type RedisClient, redisEventLog } from '../../../src/redis.js'
-import { eventLogSuite, type LogLimits, streamLogSuite } from '../../../src/testing.js'
+import {
+  eventLogSuite,
+  type LogLimits,
+  registrySuite,
+  streamLogSuite,
+} from '../../../src/testing.js'
 import { describeWithRedis } from '../../support/describe-with-redis.js'
 import { type RedisCluster, startCluster } from '../../support/redis-cluster.js'
 
@@ -29,5 +34,10 @@ describeWithRedis('redisEventLog on a cluster', () => {
       redisEventLog({ ...limits, redis: redis(), pollIntervalMs: 200 })
     eventLogSuite(test, create)
     streamLogSuite(test, create)
+    let registries = 0
+    registrySuite(test, async () => {
+      registries += 1
+      return redisEventLog({ redis: redis(), prefix: `${name}-${registries}`, pollIntervalMs: 200 })
+    })
   })
 })

@@ -1,0 +1,215 @@
+import { quote } from '../../core/errors.js'
+import type { StreamEnd } from '../../core/stream-end.js'
+import { randomNonce } from '../nonce.js'
+import type {
+  NewRecord,
+  RecordQuery,
+  RegistryCounts,
+  RegistryRecord,
+  RegistryStore,
+  Take,
+} from '../registry-store.js'
+import type { RedisDriver } from './driver.js'
+import type { Link } from './link.js'
+import {
+  packRecord,
+  packText,
+  packUser,
+  parseRecords,
+  registryKeys,
+  removalKey,
+} from './registry-format.js'
+import { ends, maxRecords, type RegistryScripts, registryScripts } from './registry-scripts.js'
+
+/** Characters of one command: Redis does nothing else meanwhile. */
+const maxLength = 1_000_000
+
+type Name = keyof RegistryScripts
+
+/** What runs one command, where a repetition says so. */
+type Run = (name: Name, keys: readonly string[], args: readonly string[]) => Promise<unknown>
+
+/**
+ * A registry in Redis: each call is one script, or one for each thousand records. A try that was lost
+ * is repeated as it was, and finds by its token what the first one did.
+ */
+export class RedisRegistry implements RegistryStore {
+  readonly #prefix: string
+  readonly #keys: readonly string[]
+  readonly #link: Link
+  /** For how long an answer is kept that cannot be found again elsewhere. */
+  readonly #repeatMs: number
+
+  /** @param timeoutMs - For how long a call is repeated. */
+  constructor(prefix: string, link: Link, timeoutMs: number) {
+    this.#prefix = prefix
+    this.#keys = registryKeys(prefix)
+    this.#link = link
+    this.#repeatMs = timeoutMs + 1000
+  }
+
+  register(records: readonly NewRecord[]): Promise<readonly boolean[]> {
+    const packed = records.map(({ id, lifetimeMs, pauseMs, replaces, user, ...rest }) => [
+      packText(id),
+      String(lifetimeMs),
+      String(pauseMs),
+      replaces ? '1' : '',
+      user === undefined ? '' : packUser(user),
+      packRecord(rest),
+    ])
+    const batches = inBatches(packed).map((some) => [token(), ...some.flat()])
+    return this.#each(`The registration of ${records.length} records`, batches, (args, run) =>
+      run('register', this.#keys, args),
+    )
+  }
+
+  heartbeat(ids: readonly string[]): Promise<readonly boolean[]> {
+    const batches = inBatches(ids.map((id) => [packText(id)])).map((some) => some.flat())
+    return this.#each(
+      `The heartbeat of ${ids.length} records`,
+      batches,
+      (args, run) => run('heartbeat', this.#keys, args),
+      // The next one is soon.
+      false,
+    )
+  }
+
+  remove(ids: readonly string[]): Promise<readonly boolean[]> {
+    const batches = inBatches(ids.map((id) => [packText(id)])).map((some) => ({
+      keys: [...this.#keys, removalKey(this.#prefix, token())],
+      ids: some.flat(),
+    }))
+    const what = `The removal of ${ids.length} records`
+    return this.#each(what, batches, (batch, run, isRepeated) => {
+      const args = [String(this.#repeatMs), isRepeated ? '1' : '', ...batch.ids]
+      return run('remove', batch.keys, args)
+    })
+  }
+
+  async get(id: string): Promise<RegistryRecord | undefined> {
+    const parts = await this.#read(`The look at the record ${quote(id)}`, 'get', [packText(id)])
+    return parseRecords(parts as string[])[0]
+  }
+
+  async list(query: RecordQuery): Promise<readonly RegistryRecord[]> {
+    const limit = String(query.limit)
+    const parts =
+      'user' in query
+        ? await this.#read('The list of a user', 'listOfUser', [packUser(query.user), limit])
+        : await this.#read('The list of silent records', 'listSilent', [
+            String(query.silentMs),
+            limit,
+          ])
+    return parseRecords(parts as string[])
+  }
+
+  async count(silentMs: number): Promise<RegistryCounts> {
+    const reply = await this.#read('The count of records', 'count', [String(silentMs)])
+    const [active, silent, completed, failed, aborted, orphaned, longest] = (
+      reply as (number | string)[]
+    ).map((it) => (it === '' ? undefined : Number(it))) as [
+      number,
+      number,
+      number,
+      number,
+      number,
+      number,
+      number | undefined,
+    ]
+    return { active, silent, completed, failed, aborted, orphaned, longestSilenceMs: longest }
+  }
+
+  async end(id: string, state: StreamEnd): Promise<boolean | undefined> {
+    const args = [packText(id), state, String(ends.indexOf(state) + 1), token()]
+    const reply = await this.#write(`The end of the record ${quote(id)}`, 'end', args)
+    return reply === null ? undefined : reply === 1
+  }
+
+  async take({ silentMs, holder, holdMs, limit }: Take): Promise<readonly RegistryRecord[]> {
+    const args = [String(silentMs), holder, String(holdMs), String(limit)]
+    return parseRecords((await this.#write('The take of silent records', 'take', args)) as string[])
+  }
+
+  async settle(id: string, holder: string): Promise<boolean> {
+    const what = `The settling of the record ${quote(id)}`
+    return (await this.#write(what, 'settle', [packText(id), holder])) === 1
+  }
+
+  #read(what: string, name: Name, args: readonly string[]): Promise<unknown> {
+    return this.#link.run({
+      what,
+      writes: false,
+      attempt: (driver) => run(driver, name, this.#keys, args),
+    })
+  }
+
+  #write(what: string, name: Name, args: readonly string[]): Promise<unknown> {
+    return this.#attempt(what, true, (runOne) => runOne(name, this.#keys, args))
+  }
+
+  /** Runs all batches at once; each answers with one digit for each of its records. */
+  async #each<Batch>(
+    what: string,
+    batches: readonly Batch[],
+    runOne: (batch: Batch, run: Run, isRepeated: boolean) => Promise<unknown>,
+    isReplicated = true,
+  ): Promise<readonly boolean[]> {
+    const replies = await this.#attempt(what, isReplicated, (run, isRepeated) =>
+      Promise.all(batches.map((batch) => runOne(batch, run, isRepeated))),
+    )
+    return Array.from((replies as string[]).join(''), (digit) => digit === '1')
+  }
+
+  #attempt(
+    what: string,
+    isReplicated: boolean,
+    act: (run: Run, isRepeated: boolean) => Promise<unknown>,
+  ): Promise<unknown> {
+    return this.#link.run({
+      what,
+      writes: true,
+      attempt: async (driver, lostForMs) => {
+        const { connection } = this.#link
+        const reply = await act((...args) => run(driver, ...args), lostForMs !== undefined)
+        if (isReplicated) await this.#link.replicated(what, connection)
+        return reply
+      },
+    })
+  }
+}
+
+async function run(
+  driver: RedisDriver,
+  name: Name,
+  keys: readonly string[],
+  args: readonly string[],
+): Promise<unknown> {
+  for (;;) {
+    const reply = await driver.run(registryScripts[name], keys, args)
+    // It has forgotten as many records as one command may, and there are more.
+    if (reply !== 'again') return reply
+  }
+}
+
+/** What no other call has. */
+function token(): string {
+  return `${randomNonce()}${randomNonce()}`
+}
+
+/** Splits what is given of each record so that no command has too much of it. */
+function inBatches(records: readonly (readonly string[])[]): readonly (readonly string[])[][] {
+  const batches: (readonly string[])[][] = []
+  let length = 0
+  for (const record of records) {
+    const own = record.reduce((sum, text) => sum + text.length, 0)
+    const batch = batches.at(-1)
+    if (batch !== undefined && batch.length < maxRecords && length + own <= maxLength) {
+      batch.push(record)
+      length += own
+    } else {
+      batches.push([record])
+      length = own
+    }
+  }
+  return batches
+}
