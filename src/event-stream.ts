@@ -8,7 +8,7 @@ import { encodeBlock, encodeComment } from './core/wire.js'
 import { EventStreams } from './event-streams.js'
 import { Grip } from './grip.js'
 import { Hub } from './hub/hub.js'
-import { isRemoteLog, type LogHealth, type StoredEvent } from './log/event-log.js'
+import { isRemoteLog, type StoredEvent } from './log/event-log.js'
 import { Admission } from './middleware/admission.js'
 import { type ChannelSource, channelResolver, checkChannels } from './middleware/channel-source.js'
 import {
@@ -22,31 +22,17 @@ import type { HeldStream } from './middleware/grip/function-kicks.js'
 import { linkHandler } from './middleware/grip/link-handler.js'
 import type { EventStreamHandler } from './middleware/handler.js'
 import type { RequestLike, ResponseLike } from './middleware/request.js'
+import type { Health } from './observe/health.js'
+import { type Metrics, readMetrics } from './observe/metrics.js'
+import { observed } from './observe/observed.js'
+import { Observer } from './observe/observer.js'
 import { type EventStreamOptions, type ResolvedOptions, resolveOptions } from './options.js'
 import { ChannelPublisher } from './publishers/channel-publisher.js'
 import type { ChannelWritable, ChannelWritableOptions } from './publishers/channel-writable.js'
-import type { ProxyHealth } from './publishers/grip/proxy.js'
 import { LoggedPublisher } from './publishers/logged.js'
 import type { Published, Publisher } from './publishers/publisher.js'
 import { createTracks } from './resilience/create-tracks.js'
 import type { Tracks } from './resilience/tracks.js'
-
-/** What {@link EventStream.health} tells. */
-export interface Health {
-  /** Whether events can be published and read, and clients are let in. */
-  readonly isHealthy: boolean
-  readonly isClosing: boolean
-  readonly log: LogHealth
-  /** Open streams of this process. */
-  readonly connections: number
-  /** Channels that they listen to. */
-  readonly channels: number
-  /**
-   * The GRIP proxies. One that is down makes nothing unhealthy: its clients have what they missed when
-   * it is back.
-   */
-  readonly proxies: readonly ProxyHealth[]
-}
 
 /** Channels of a route, then its options. */
 export type RouteArguments<Req> =
@@ -73,6 +59,7 @@ export class EventStream extends Callable {
   /** Streams that outlive their readers: LLM answers, exports, the output of jobs. */
   readonly streams: EventStreams
   readonly #options: ResolvedOptions
+  readonly #observer = new Observer(this)
   readonly #hub: Hub
   readonly #grip: Grip | undefined
   readonly #publisher: Publisher
@@ -88,6 +75,7 @@ export class EventStream extends Callable {
     super('route')
     this.#options = resolveOptions(options)
     const { log, grip, keepAlive, maxEventBytes } = this.#options
+    const observer = this.#observer
     const onError = (error: unknown) => this.#onError(error)
     const keepAliveText =
       keepAlive === 'comment'
@@ -96,20 +84,28 @@ export class EventStream extends Callable {
     const isShared = isRemoteLog(log)
     const relay = (channel: string, entries: readonly StoredEvent[]) =>
       this.#relay(channel, entries)
-    this.#tracks = createTracks(this, { ...this.#options, relay, onError })
+    this.#tracks = createTracks(this, { ...this.#options, relay, observer, onError })
     this.streams = new EventStreams({
       log,
       options: this.#options.streams,
       track: (track) => this.#tracks.stream(track),
       relay,
       newHost: () => ({ ...this.#newHost(), grip: undefined }),
+      observer,
       onError,
     })
     const { log: nearestLog } = this.streams
-    this.#hub = new Hub({ ...this.#options, log: nearestLog, isShared, keepAliveText, onError })
+    const hubHost = { log: nearestLog, isShared, keepAliveText, observer, onError }
+    this.#hub = new Hub({ ...this.#options, ...hubHost })
+    observed.set(this, {
+      observer,
+      connections: () => this.#hub.connections,
+      streamCounts: () => this.#tracks.counts(),
+    })
     if (grip !== undefined) {
       this.#grip = new Grip(grip, this.#options, {
         keepAliveText,
+        observer,
         isClosing: () => this.#closing !== undefined,
         isKicked: (channels, since) => this.#hub.isKicked(channels, since),
         retryMs: () => this.#hub.retryMs(),
@@ -117,7 +113,7 @@ export class EventStream extends Callable {
         onError,
       })
     }
-    this.#publisher = new LoggedPublisher(log, maxEventBytes, this.#grip?.relay)
+    this.#publisher = new LoggedPublisher(log, maxEventBytes, observer, this.#grip?.relay)
     this.#admission = new Admission(this.#options)
     this.#runHost = this.#newHost()
   }
@@ -217,6 +213,11 @@ export class EventStream extends Callable {
     }
   }
 
+  /** What happened in this process since the event stream was made, and what is so now. */
+  metrics(): Metrics {
+    return readMetrics(this.#observer.counters, this.#since, this.#hub)
+  }
+
   /** The open streams of this process. */
   connections(): readonly OpenStream[] {
     return [...this.#hub.connections]
@@ -235,7 +236,7 @@ export class EventStream extends Callable {
    */
   async kick(which: string | ((stream: OpenStream | HeldStream) => boolean)): Promise<void> {
     if (typeof which === 'string') await this.#hub.kick(checkChannel(which))
-    else for (const stream of this.connections()) if (which(stream)) stream.end()
+    else for (const stream of [...this.#hub.connections]) if (which(stream)) stream.kick()
     await this.#grip?.kick(which)
   }
 
@@ -264,6 +265,7 @@ export class EventStream extends Callable {
     return {
       hub: this.#hub,
       admission: this.#admission,
+      observer: this.#observer,
       grip: front && { front, link: front.makeLink() },
       tracker: this.#tracks,
       whenUnavailable: this.#options.whenUnavailable,
@@ -282,6 +284,7 @@ export class EventStream extends Callable {
   /** What a log out of reach makes fail is many things, and it tells of itself once. */
   #onError(error: unknown): void {
     const { log, onError } = this.#options
+    this.#observer.failed(error)
     const isKnown = error instanceof EventStreamError && error.code === 'ERR_LOG_UNAVAILABLE'
     if (isKnown && isRemoteLog(log)) return
     try {
@@ -293,6 +296,7 @@ export class EventStream extends Callable {
   }
 
   async #close(graceMs: number): Promise<void> {
+    this.#observer.close()
     await Promise.all([
       this.#hub.close(graceMs),
       this.streams.close(graceMs).then(() => this.#grip?.close(graceMs)),

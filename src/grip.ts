@@ -7,6 +7,7 @@ import { FunctionKicks, type HeldStream } from './middleware/grip/function-kicks
 import { GripGate } from './middleware/grip/gate.js'
 import { GripHold } from './middleware/grip/hold.js'
 import { ChannelProof } from './middleware/grip/proof.js'
+import type { Observer } from './observe/observer.js'
 import type { ResolvedOptions } from './options.js'
 import { Chains } from './publishers/grip/chains.js'
 import { ComposedDemand } from './publishers/grip/demand.js'
@@ -14,6 +15,7 @@ import { GripRelay } from './publishers/grip/relay.js'
 
 export interface GripHost {
   readonly keepAliveText: string
+  readonly observer: Observer
   isClosing(): boolean
   isKicked(channels: readonly string[], since: number): boolean
   retryMs(): number
@@ -39,7 +41,7 @@ export class Grip {
 
   constructor(settings: GripSettings, options: ResolvedOptions, host: GripHost) {
     const { log, keepAliveMs, maxChannelsPerConnection } = options
-    const { keepAliveText } = host
+    const { keepAliveText, observer } = host
     const onError = (error: unknown) => host.onError(error)
     this.#host = host
     this.#kicks = new FunctionKicks(onError)
@@ -68,7 +70,7 @@ export class Grip {
       onError,
     })
     const chains = isRemoteLog(log) ? new Chains() : undefined
-    this.relay = new GripRelay({ ...settings, demand, chains, onError })
+    this.relay = new GripRelay({ ...settings, demand, chains, observer, onError })
   }
 
   /** @throws EventStreamError `ERR_PUBLISH_PARTIAL`. */

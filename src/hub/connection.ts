@@ -2,6 +2,8 @@ import type { EntryId } from '../core/entry-id.js'
 import { EventStreamError } from '../core/errors.js'
 import { controlEvents } from '../core/event.js'
 import { encodeBlock, encodeRetry } from '../core/wire.js'
+import type { CloseReason } from '../observe/counters.js'
+import type { Observer } from '../observe/observer.js'
 import type { Feed, LiveReader } from './feed.js'
 import { catchUp } from './replay.js'
 import { Frame, type Sink, type Transport } from './sink.js'
@@ -19,6 +21,7 @@ const nowhere: EntryId[] = []
 /** What a connection needs of the hub. */
 export interface ConnectionHost {
   readonly maxQueueBytes: number
+  readonly observer: Observer
   /** Bytes wait for this connection's client: watch whether they go. */
   watch(connection: Connection): void
   unwatch(connection: Connection): void
@@ -43,6 +46,7 @@ export class Connection implements LiveReader {
   readonly #sink: Sink
   readonly #onClosed: (() => void) | undefined
   #state: ConnectionState = 'replaying'
+  #closeReason: CloseReason | undefined
   #full = false
   #onDrained: (() => void) | undefined
   #abort: AbortController | undefined
@@ -73,6 +77,15 @@ export class Connection implements LiveReader {
 
   get channels(): readonly string[] {
     return this.feed.channels.map((channel) => channel.name)
+  }
+
+  get observer(): Observer {
+    return this.#host.observer
+  }
+
+  /** Once it is closed. Unless it was ended here, its client has gone. */
+  get closeReason(): CloseReason {
+    return this.#closeReason ?? 'client'
   }
 
   get queuedBytes(): number {
@@ -109,14 +122,21 @@ export class Connection implements LiveReader {
 
   /** A frame of the feed, while live. */
   deliver(frame: Frame, now: number): boolean {
-    if (this.write(frame, now) || this.#sink.queuedBytes <= this.#host.maxQueueBytes) return true
+    if (this.#write(frame, now) || this.#sink.queuedBytes <= this.#host.maxQueueBytes) return true
     this.positions = this.feed.channels.map((channel) => channel.position)
     this.#state = 'behind'
+    this.observer.fellBehind(this)
     return false
   }
 
   /** @returns False when the sink is full; {@link whenDrained} tells when to go on. */
   write(frame: Frame, now: number): boolean {
+    this.observer.counters.writtenBytes += frame.length
+    return this.#write(frame, now)
+  }
+
+  /** What comes from the feed, it has counted for all of its connections. */
+  #write(frame: Frame, now: number): boolean {
     this.lastWriteAt = now
     if (this.#sink.write(frame)) return true
     if (!this.#full) {
@@ -181,7 +201,19 @@ export class Connection implements LiveReader {
   /** Ends the stream; the client comes back after `retryMs` and goes on where it was. */
   end(retryMs = this.#host.retryMs()): void {
     if (this.#state === 'live') this.feed.flush()
-    this.#end(encodeRetry(retryMs))
+    this.#end(this.feed.isOver ? 'over' : 'server', encodeRetry(retryMs))
+  }
+
+  /** Ends the stream, since a right was taken away. */
+  kick(): void {
+    if (this.isOpen()) this.#closeReason = 'kick'
+    this.end()
+  }
+
+  /** Closes a stream whose client takes nothing. */
+  stall(): void {
+    this.#closeReason ??= 'stall'
+    this.destroy()
   }
 
   destroy(): void {
@@ -202,16 +234,19 @@ export class Connection implements LiveReader {
   /** Ends a stream that cannot go on. The reason is for the server's log, not for the client. */
   #fail(): void {
     const retry = this.#host.retryMs()
-    this.#end(encodeBlock({ event: controlEvents.error, retry, data: '{}' }))
+    this.#end('failed', encodeBlock({ event: controlEvents.error, retry, data: '{}' }))
   }
 
-  #end(last: string): void {
+  #end(reason: CloseReason, last: string): void {
     if (!this.isOpen()) return
     this.#state = 'closing'
+    this.#closeReason ??= reason
     clearTimeout(this.#retry)
     this.feed.leave(this)
     this.#onDrained?.()
-    this.#sink.end(new Frame(last))
+    const frame = new Frame(last)
+    this.observer.counters.writtenBytes += frame.length
+    this.#sink.end(frame)
     // A client that does not take the end is closed like any other that takes nothing.
     this.#host.watch(this)
   }

@@ -2,6 +2,7 @@ import { encodeCursor } from '../core/cursor.js'
 import { isEndId } from '../core/stream-end.js'
 import { endBlock } from '../core/wire.js'
 import type { Gap } from '../log/event-log.js'
+import type { Observer } from '../observe/observer.js'
 import type { ActiveChannel, ChannelListener, EncodedEntry } from './active-channel.js'
 import { resetFields } from './reset.js'
 import { Frame } from './sink.js'
@@ -30,15 +31,24 @@ export class Feed implements ChannelListener {
   readonly encodedNames: readonly string[]
   readonly #schedule: (feed: Feed) => void
   readonly #live: LiveReader[] = []
+  readonly #observer: Observer
   #pending = ''
+  /** Of what waits. */
+  #pendingEvents = 0
   /** Connections that have or will have a place here. */
   members = 0
 
   /** @param schedule - Called when something waits to be flushed at the end of the tick. */
-  constructor(key: string, channels: readonly ActiveChannel[], schedule: (feed: Feed) => void) {
+  constructor(
+    key: string,
+    channels: readonly ActiveChannel[],
+    observer: Observer,
+    schedule: (feed: Feed) => void,
+  ) {
     this.key = key
     this.channels = channels
     this.encodedNames = channels.map((channel) => channel.encodedName)
+    this.#observer = observer
     this.#schedule = schedule
   }
 
@@ -60,10 +70,14 @@ export class Feed implements ChannelListener {
   }
 
   push(entry: EncodedEntry): void {
+    if (this.#live.length === 0) return
+    this.#pendingEvents += 1
     this.#add(entry.fields)
   }
 
   reset(channel: ActiveChannel, gap: Gap): void {
+    if (this.#live.length === 0) return
+    this.#observer.reset([channel.name], gap, this.#live.length)
     this.#add(resetFields([channel.name], gap))
   }
 
@@ -89,6 +103,10 @@ export class Feed implements ChannelListener {
     if (this.#pending === '') return
     const frame = new Frame(this.#pending)
     this.#pending = ''
+    const { counters } = this.#observer
+    counters.deliveries += this.#pendingEvents * this.#live.length
+    counters.writtenBytes += frame.length * this.#live.length
+    this.#pendingEvents = 0
     const now = performance.now()
     // Backwards, because a reader that leaves is replaced by the last one.
     for (let i = this.#live.length - 1; i >= 0; i--) {
@@ -99,7 +117,6 @@ export class Feed implements ChannelListener {
   }
 
   #add(fields: string): void {
-    if (this.#live.length === 0) return
     if (this.#pending === '') this.#schedule(this)
     this.#pending += endBlock(fields, this.cursor())
     if (this.#pending.length >= maxFrameLength) this.flush()

@@ -1,5 +1,6 @@
 import { encodeChannelName } from '../core/cursor.js'
 import type { EventLog } from '../log/event-log.js'
+import type { Observer } from '../observe/observer.js'
 import { ActiveChannel } from './active-channel.js'
 import { Connection, type ConnectionHost } from './connection.js'
 import { Feed } from './feed.js'
@@ -21,6 +22,7 @@ export interface HubOptions {
   readonly stallTimeoutMs: number
   /** Whether other processes use the log too. */
   readonly isShared: boolean
+  readonly observer: Observer
   readonly onError: (error: unknown) => void
 }
 
@@ -74,6 +76,7 @@ export class Hub {
     }
     this.#host = {
       maxQueueBytes: options.maxQueueBytes,
+      observer: options.observer,
       watch: (connection) => {
         connection.stalledSince = performance.now()
         connection.seenProgress = connection.progress
@@ -156,13 +159,16 @@ export class Hub {
   #kick(channel: string): void {
     this.#recentKicks.add(channel)
     for (const connection of [...this.connections]) {
-      if (connection.feed.has(channel)) connection.end()
+      if (connection.feed.has(channel)) connection.kick()
     }
   }
 
   #attach(feed: Feed, start: Start, sink: Sink, options: AttachOptions): Connection {
     const connection = new Connection(this.#host, feed, start.positions, sink, options.onClosed)
+    const { observer } = this.#options
     this.connections.add(connection)
+    observer.opened(connection)
+    if (start.lost.length > 0) observer.reset(start.lost, 'invalid', 1)
     this.#ticker ??= setInterval(() => this.#tick(), this.#tickMs()).unref()
     connection.open(openingText(feed.encodedNames, start, options.retryMs))
     return connection
@@ -170,6 +176,7 @@ export class Hub {
 
   #remove(connection: Connection): void {
     this.connections.delete(connection)
+    this.#options.observer.closed(connection, connection.closeReason)
     this.#release(connection.feed)
     if (this.connections.size > 0) return
     clearInterval(this.#ticker)
@@ -184,7 +191,7 @@ export class Hub {
     let feed = this.#feeds.get(key)
     if (feed === undefined) {
       const channels = sorted.map((name) => this.#channel(name))
-      feed = new Feed(key, channels, (dirty) => this.#schedule(dirty))
+      feed = new Feed(key, channels, this.#options.observer, (dirty) => this.#schedule(dirty))
       for (const channel of channels) channel.listeners.add(feed)
       this.#feeds.set(key, feed)
     }
@@ -245,7 +252,7 @@ export class Hub {
         connection.seenProgress = progress
         connection.stalledSince = now
       } else if (now - connection.stalledSince >= stallTimeoutMs) {
-        connection.destroy()
+        connection.stall()
       }
     }
   }

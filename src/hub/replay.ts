@@ -14,24 +14,31 @@ import { Frame } from './sink.js'
  * Order is kept within a channel; between channels replay makes no promise.
  */
 export async function catchUp(connection: Connection): Promise<void> {
-  const { channels } = connection.feed
+  const { observer, feed } = connection
+  const { channels } = feed
+  const startedAt = performance.now()
+  let replayed: number | undefined
   for (;;) {
     const index = channels.findIndex((channel, i) => channel.position !== connection.positions[i])
     if (index === -1) break
-    await replayPage(connection, channels[index] as ActiveChannel, index)
+    const events = await replayPage(connection, channels[index] as ActiveChannel, index)
+    if (replayed === undefined) observer.counters.replays += 1
+    replayed = (replayed ?? 0) + events
     if (connection.isOpen()) await connection.whenDrained()
     if (!connection.isOpen()) return
   }
   if (!connection.isOpen()) return
-  if (connection.feed.isOver) connection.end()
+  if (replayed !== undefined) observer.replayed(connection, replayed, startedAt)
+  if (feed.isOver) connection.end()
   else connection.goLive()
 }
 
+/** @returns How many events were written. */
 async function replayPage(
   connection: Connection,
   channel: ActiveChannel,
   index: number,
-): Promise<void> {
+): Promise<number> {
   const after = connection.positions[index] as EntryId
   let page: EncodedPage = await channel.read(after)
   if (channel.position !== after && (isEnd(page) || page.gap !== undefined)) {
@@ -40,19 +47,25 @@ async function replayPage(
     await channel.resync()
     page = await channel.read(after)
   }
-  if (!connection.isOpen()) return
+  if (!connection.isOpen()) return 0
+  const { observer } = connection
   if (page.gap !== undefined || (isEnd(page) && channel.position !== after)) {
     connection.positions[index] = channel.position
-    const fields = resetFields([channel.name], page.gap ?? 'unknown')
+    const reason = page.gap ?? 'unknown'
+    observer.reset([channel.name], reason, 1)
+    const fields = resetFields([channel.name], reason)
     write(connection, endBlock(fields, cursorOf(connection)))
-    return
+    return 0
   }
   let text = ''
   for (const { id, fields } of page.entries) {
     connection.positions[index] = id
     text += endBlock(fields, cursorOf(connection))
   }
+  observer.counters.replayedEvents += page.entries.length
+  observer.counters.deliveries += page.entries.length
   if (text !== '') write(connection, text)
+  return page.entries.length
 }
 
 function isEnd({ entries, gap }: EncodedPage): boolean {

@@ -1,11 +1,18 @@
 /** Text on its way to many connections: made bytes once, for whoever is the first to need them. */
 export class Frame {
   readonly #text: string
+  #length: number | undefined
   #bytes: Buffer | undefined
   #chunk: Buffer | undefined
 
   constructor(text: string) {
     this.#text = text
+  }
+
+  /** Bytes of the text itself. */
+  get length(): number {
+    this.#length ??= Buffer.byteLength(this.#text)
+    return this.#length
   }
 
   get bytes(): Buffer {
@@ -15,9 +22,7 @@ export class Frame {
 
   /** The bytes as one chunk of HTTP/1.1's chunked transfer coding (RFC 9112, section 7.1). */
   get chunk(): Buffer {
-    this.#chunk ??= Buffer.from(
-      `${Buffer.byteLength(this.#text).toString(16)}\r\n${this.#text}\r\n`,
-    )
+    this.#chunk ??= Buffer.from(`${this.length.toString(16)}\r\n${this.#text}\r\n`)
     return this.#chunk
   }
 }

@@ -6,6 +6,8 @@ import type { Connection, ConnectionState } from '../hub/connection.js'
 import type { Hub, PreparedStream } from '../hub/hub.js'
 import type { Transport } from '../hub/sink.js'
 import type { StartFrom, Wish } from '../hub/start.js'
+import type { SentAwayReason } from '../observe/counters.js'
+import type { Observer } from '../observe/observer.js'
 import type { Admission } from './admission.js'
 import type { ChannelResolver } from './channel-source.js'
 import type { GripFront } from './grip/front.js'
@@ -106,6 +108,7 @@ export interface PreparedRecord {
 export interface EndpointHost {
   readonly hub: Hub
   readonly admission: Admission
+  readonly observer: Observer
   /** How a client is answered that cannot be served now. */
   readonly whenUnavailable: 'retry' | 'reject'
   readonly grip: ProxySide | undefined
@@ -193,7 +196,7 @@ export class Endpoint<Req extends RequestLike> {
     }
     if (proxy !== undefined) return this.#hold(proxy, req, res, { channels, cursor, since }, record)
     const leave = this.#host.isClosing() ? undefined : this.#host.admission.enter(req)
-    if (leave === undefined) return this.#sendAway(res)
+    if (leave === undefined) return this.#sendAway(res, 'admission')
     let prepared: PreparedStream | 'over'
     try {
       prepared = await this.#prepare(req, channels, cursor)
@@ -201,7 +204,7 @@ export class Endpoint<Req extends RequestLike> {
       leave()
       if (error instanceof EventStreamError && error.status < 500) throw error
       this.#host.onError(error)
-      return this.#sendAway(res)
+      return this.#sendAway(res, 'unavailable')
     }
     if (prepared === 'over') {
       leave()
@@ -211,10 +214,10 @@ export class Endpoint<Req extends RequestLike> {
       prepared.release()
       leave()
       if (isGone(res)) return undefined
-      return this.#host.isClosing() ? this.#sendAway(res) : answerOver(res)
+      return this.#host.isClosing() ? this.#sendAway(res, 'closing') : answerOver(res)
     }
     const stream = this.#open(req, res, prepared, leave, record)
-    if (this.#host.hub.isKicked(channels, since)) stream.end()
+    if (this.#host.hub.isKicked(channels, since)) stream.kick()
     return stream
   }
 
@@ -237,7 +240,7 @@ export class Endpoint<Req extends RequestLike> {
     wish: Pick<HeldRequest, 'channels' | 'cursor' | 'since'>,
     record: PreparedRecord | undefined,
   ): Promise<undefined> {
-    if (this.#host.isClosing()) return this.#sendAway(res)
+    if (this.#host.isClosing()) return this.#sendAway(res, 'closing')
     const { startFrom = 'now' } = this.#options
     try {
       const request = { ...wish, startFrom, retryMs: this.#retryMs() }
@@ -245,7 +248,7 @@ export class Endpoint<Req extends RequestLike> {
     } catch (error) {
       if (error instanceof EventStreamError && error.status < 500) throw error
       this.#host.onError(error)
-      return this.#sendAway(res)
+      return this.#sendAway(res, 'unavailable')
     }
     return undefined
   }
@@ -260,7 +263,7 @@ export class Endpoint<Req extends RequestLike> {
     prepared: PreparedStream,
     leave: () => void,
     record: PreparedRecord | undefined,
-  ): OpenStream {
+  ): Connection {
     try {
       setHead(res)
     } catch (error) {
@@ -298,9 +301,11 @@ export class Endpoint<Req extends RequestLike> {
     )
   }
 
-  #sendAway(res: ServerResponse): undefined {
+  /** @param why - Unless the event stream is closing. */
+  #sendAway(res: ServerResponse, why: SentAwayReason): undefined {
     if (isGone(res)) return undefined
-    const { hub, whenUnavailable } = this.#host
+    const { hub, observer, whenUnavailable } = this.#host
+    observer.sentAway(this.#host.isClosing() ? 'closing' : why)
     const retryMs = hub.retryMs()
     if (whenUnavailable === 'reject') {
       throw new EventStreamError('ERR_UNAVAILABLE', 'No event stream can be served now.', {

@@ -2,9 +2,9 @@ import { checkChannel } from '../core/channels.js'
 import type { Cursor } from '../core/cursor.js'
 import { EventStreamError } from '../core/errors.js'
 import { encodeRetry } from '../core/wire.js'
-import type { Hub } from '../hub/hub.js'
 import type { Frame, Sink } from '../hub/sink.js'
 import type { Wish } from '../hub/start.js'
+import type { SentAwayReason } from '../observe/counters.js'
 import { defaultRetryMs, type EndpointHost } from './endpoint.js'
 import { checkAccept, checkMethod, readCursor } from './request.js'
 import { streamHeaders } from './response.js'
@@ -40,7 +40,7 @@ export async function answerFetch(
     return new Response(null, { headers })
   }
   const leave = host.isClosing() ? undefined : admission.enter(undefined)
-  if (leave === undefined) return sentAway(hub)
+  if (leave === undefined) return sentAway(host, 'admission')
   try {
     const place = await begin(cursor)
     const wish = { channels, cursor: cursor ?? place, startFrom: 'now' as const }
@@ -57,19 +57,20 @@ export async function answerFetch(
     })
     sink.bind(connection)
     request.signal.addEventListener('abort', () => sink.abandon(), { once: true })
-    if (hub.isKicked(channels, since)) connection.end()
+    if (hub.isKicked(channels, since)) connection.kick()
     return new Response(sink.body, { headers })
   } catch (error) {
     leave()
     if (error instanceof EventStreamError && error.status < 500) throw error
     host.onError(error)
-    return sentAway(hub)
+    return sentAway(host, 'unavailable')
   }
 }
 
 /** A stream that says when to come back: a browser comes back after nothing else. */
-function sentAway(hub: Hub): Response {
-  return new Response(encodeRetry(hub.retryMs()), { headers })
+function sentAway(host: EndpointHost, why: SentAwayReason): Response {
+  host.observer.sentAway(host.isClosing() ? 'closing' : why)
+  return new Response(encodeRetry(host.hub.retryMs()), { headers })
 }
 
 /** What the checks of requests look at. */

@@ -2,6 +2,7 @@ import { checkChannel } from '../core/channels.js'
 import { EventStreamError, quote } from '../core/errors.js'
 import { encodeEvent, type NewEvent } from '../core/event.js'
 import type { Appended, EventLog, NewEntry, StoredEvent } from '../log/event-log.js'
+import type { Observer } from '../observe/observer.js'
 import type { Published, Publisher } from './publisher.js'
 import type { Relay } from './relay.js'
 
@@ -17,26 +18,36 @@ const oneEntry = { maxEvents: 1, maxLength: 1 }
 export class LoggedPublisher implements Publisher {
   readonly #log: EventLog
   readonly #maxEventBytes: number
+  readonly #observer: Observer
   readonly #relay: Relay | undefined
   #events = 0
   #length = 0
   #turn: Promise<void> | undefined
 
-  constructor(log: EventLog, maxEventBytes: number, relay?: Relay) {
+  constructor(log: EventLog, maxEventBytes: number, observer: Observer, relay?: Relay) {
     this.#log = log
     this.#maxEventBytes = maxEventBytes
+    this.#observer = observer
     this.#relay = relay
   }
 
   async publish(channel: string, events: readonly NewEvent[]): Promise<readonly Published[]> {
-    checkChannel(channel)
-    const entries = events.map((event) => this.#encode(event))
-    const appended = await this.#log.append(channel, entries)
-    for (const { data } of entries) this.#length += data.length
-    this.#events += entries.length
-    if (this.#events >= perTurn.events || this.#length >= perTurn.length) await this.#nextTurn()
-    if (this.#relay !== undefined) await this.#pass(this.#relay, channel, entries, appended)
-    return appended.map(({ id }) => ({ id }))
+    const startedAt = performance.now()
+    try {
+      checkChannel(channel)
+      const entries = events.map((event) => this.#encode(event))
+      const appended = await this.#log.append(channel, entries)
+      this.#observer.counters.publishedEvents += entries.length
+      for (const { data } of entries) this.#length += data.length
+      this.#events += entries.length
+      if (this.#events >= perTurn.events || this.#length >= perTurn.length) await this.#nextTurn()
+      if (this.#relay !== undefined) await this.#pass(this.#relay, channel, entries, appended)
+      this.#observer.published(channel, events.length, startedAt)
+      return appended.map(({ id }) => ({ id }))
+    } catch (error) {
+      this.#observer.published(channel, events.length, startedAt, error)
+      throw error
+    }
   }
 
   async #pass(

@@ -4,9 +4,10 @@ import type { NewEvent } from '../core/event.js'
 import { encodeJson } from '../core/json.js'
 import { checkChoice, checkWhole } from '../core/options.js'
 import { parseEnding, type StreamEnd, streamEnds } from '../core/stream-end.js'
+import type { EventStream } from '../event-stream.js'
 import type { Page, StoredEvent } from '../log/event-log.js'
 import { decodeEntry, type StreamEvent } from '../resumable/chunk.js'
-import { registeredStreamsOf } from './parts.js'
+import { registeredStreams } from './parts.js'
 import type { RegisteredStreams } from './registered-streams.js'
 import { unknownStream } from './shared.js'
 
@@ -57,8 +58,8 @@ export class CompletionStore {
   readonly #streams: RegisteredStreams
 
   /** @throws EventStreamError `ERR_OPTION` when it is no EventStream, or its log keeps no registry. */
-  constructor(eventStream: object) {
-    this.#streams = registeredStreamsOf(eventStream)
+  constructor(eventStream: EventStream) {
+    this.#streams = registeredStreams.of(eventStream)
   }
 
   /**

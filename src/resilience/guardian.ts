@@ -5,8 +5,9 @@ import { encodeJson } from '../core/json.js'
 import { checkChoice, checkFunction, checkNames, checkWhole } from '../core/options.js'
 import type { StreamEnding } from '../core/stream-end.js'
 import { within } from '../core/within.js'
+import type { EventStream } from '../event-stream.js'
 import type { RegistryCounts, RegistryRecord } from '../log/registry-store.js'
-import { registeredStreamsOf } from './parts.js'
+import { registeredStreams } from './parts.js'
 import { type RegisteredStream, toRegistered } from './record.js'
 import type { RegisteredStreams } from './registered-streams.js'
 import { stateOf } from './shared.js'
@@ -94,9 +95,11 @@ export class StreamGuardian extends EventEmitter<GuardianEvents> {
   readonly #check: NonNullable<GuardianOptions['checkJobCompletion']>
   #timer: NodeJS.Timeout | undefined
   #looking: Promise<void> | undefined
+  /** Of the look that is under way. */
+  #counts = { checks: 0, checkFailures: 0, orphaned: 0, completed: 0 }
 
   /** @throws EventStreamError `ERR_OPTION`. */
-  constructor(eventStream: object, options: GuardianOptions = {}) {
+  constructor(eventStream: EventStream, options: GuardianOptions = {}) {
     super()
     const {
       intervalMs = 30_000,
@@ -104,7 +107,7 @@ export class StreamGuardian extends EventEmitter<GuardianEvents> {
       checkTimeoutMs = 10_000,
       checkJobCompletion = () => undefined,
     } = options
-    this.#streams = registeredStreamsOf(eventStream)
+    this.#streams = registeredStreams.of(eventStream)
     const numbers = { intervalMs, thresholdMs, checkTimeoutMs }
     checkNames('StreamGuardian', options, [...Object.keys(numbers), 'checkJobCompletion'])
     for (const [name, value] of Object.entries(numbers)) checkWhole(name, value, 1, 2 ** 31 - 1)
@@ -147,9 +150,12 @@ export class StreamGuardian extends EventEmitter<GuardianEvents> {
   }
 
   async #round(): Promise<void> {
+    const startedAt = performance.now()
+    this.#counts = { checks: 0, checkFailures: 0, orphaned: 0, completed: 0 }
     // Of those that no answer was to be had for, it is known by then what to think.
     await this.#settleSilent(this.#streams.options.orphanAfterMs, true)
     await this.#settleSilent(this.#thresholdMs, false)
+    this.#streams.guarded({ ...this.#counts, durationMs: performance.now() - startedAt })
     const { longestSilenceMs, ...counts } = await this.#streams.store.count(this.#thresholdMs)
     const oldestHeartbeat =
       longestSilenceMs === undefined ? undefined : new Date(Date.now() - longestSilenceMs)
@@ -206,6 +212,7 @@ export class StreamGuardian extends EventEmitter<GuardianEvents> {
     stream: RegisteredStream,
     isOverdue: boolean,
   ): Promise<StreamEnding | { readonly state: 'active' } | undefined> {
+    this.#counts.checks += 1
     try {
       const completion = await this.#checkInTime(stream)
       if (!completion) return { state: 'orphaned' }
@@ -216,6 +223,7 @@ export class StreamGuardian extends EventEmitter<GuardianEvents> {
       encodeJson('The result of a job', result)
       return { state, result, reason }
     } catch (error) {
+      this.#counts.checkFailures += 1
       this.#report(error)
       return isOverdue ? { state: 'orphaned' } : undefined
     }
@@ -236,6 +244,7 @@ export class StreamGuardian extends EventEmitter<GuardianEvents> {
   }
 
   #announce(stream: RegisteredStream, state: StreamEnding['state']): void {
+    this.#counts[state === 'orphaned' ? 'orphaned' : 'completed'] += 1
     const name = state === 'aborted' ? undefined : state
     if (name !== undefined) this.#tell(name, { ...stream, state })
   }

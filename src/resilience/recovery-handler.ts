@@ -4,6 +4,7 @@ import type { EntryId } from '../core/entry-id.js'
 import { EventStreamError, quote } from '../core/errors.js'
 import { controlEvents } from '../core/event.js'
 import { checkFunction, checkNames } from '../core/options.js'
+import type { EventStream } from '../event-stream.js'
 import { type ChannelSource, channelResolver } from '../middleware/channel-source.js'
 import { type EventStreamHandler, toHandler } from '../middleware/handler.js'
 import { checkMethod, type RequestLike, readCursor } from '../middleware/request.js'
@@ -42,7 +43,7 @@ export interface RecoveryOptions<Req = RequestLike> {
  * @throws EventStreamError `ERR_OPTION`.
  */
 export function recoveryHandler<Req extends RequestLike = RequestLike>(
-  eventStream: object,
+  eventStream: EventStream,
   options: RecoveryOptions<Req> = {},
 ): EventStreamHandler<Req> {
   checkNames('recoveryHandler', options, ['id', 'user', 'authorize'])

@@ -4,6 +4,7 @@ import type { EventLog, StoredEvent } from '../log/event-log.js'
 import {
   isRegistryLog,
   type NewRecord,
+  type RegistryCounts,
   type RegistryLog,
   type RegistryStore,
 } from '../log/registry-store.js'
@@ -13,6 +14,8 @@ import {
   type StreamLimits,
   type StreamLog,
 } from '../log/stream-log.js'
+import type { GuardianRound } from '../observe/messages.js'
+import type { Observer } from '../observe/observer.js'
 import { Calls } from './calls.js'
 import type { ResolvedRegistryOptions } from './options.js'
 import { Sender } from './sender.js'
@@ -30,6 +33,7 @@ export interface RegisteredStreamsHost {
   readonly limits: StreamLimits
   /** The log has these now: whoever does not follow it is to be told. */
   relay(channel: string, entries: readonly StoredEvent[]): Promise<void>
+  readonly observer?: Pick<Observer, 'guarded'> | undefined
   onError(error: unknown): void
 }
 
@@ -102,6 +106,17 @@ export class RegisteredStreams {
 
   onError(error: unknown): void {
     this.#host.onError(error)
+  }
+
+  /** A guardian has looked. */
+  guarded(round: GuardianRound): void {
+    this.#host.observer?.guarded(round)
+  }
+
+  /** @returns undefined when the log keeps no registry. */
+  async count(silentMs: number): Promise<RegistryCounts | undefined> {
+    const { log } = this.#host
+    return isRegistryLog(log) ? log.registry.count(silentMs) : undefined
   }
 
   async #relay(id: string, entries: readonly StoredEvent[]): Promise<void> {

@@ -1,11 +1,12 @@
 import type { EntryId } from '../core/entry-id.js'
 import { checkChoice } from '../core/options.js'
 import { type StreamEnd, streamEnds } from '../core/stream-end.js'
+import type { EventStream } from '../event-stream.js'
 import type { EventStreamHandler } from '../middleware/handler.js'
 import type { RequestLike } from '../middleware/request.js'
 import { CompletionStore } from './completion-store.js'
 import { type GuardianOptions, StreamGuardian } from './guardian.js'
-import { registeredStreamsOf } from './parts.js'
+import { registeredStreams } from './parts.js'
 import { type RecoveryOptions, recoveryHandler } from './recovery-handler.js'
 import { StreamRegistry } from './stream-registry.js'
 
@@ -48,8 +49,8 @@ function stateAfter(eventType: string, isTerminal: boolean | StreamEnd): StreamE
 }
 
 /** @throws EventStreamError `ERR_OPTION`. */
-export function resilience(eventStream: object, options: GuardianOptions = {}): Resilience {
-  const streams = registeredStreamsOf(eventStream)
+export function resilience(eventStream: EventStream, options: GuardianOptions = {}): Resilience {
+  const streams = registeredStreams.of(eventStream)
   return {
     registry: new StreamRegistry(eventStream),
     completions: new CompletionStore(eventStream),

@@ -3,7 +3,8 @@ import { seqOf } from '../core/entry-id.js'
 import { EventStreamError, quote } from '../core/errors.js'
 import { checkWhole } from '../core/options.js'
 import { type StreamEnd, streamEnds } from '../core/stream-end.js'
-import { registeredStreamsOf } from './parts.js'
+import type { EventStream } from '../event-stream.js'
+import { registeredStreams } from './parts.js'
 import { checkFields, checkUser, newRecord, type RegisteredStream, toRegistered } from './record.js'
 import type { RegisteredStreams } from './registered-streams.js'
 import { sharedToken, stateOf, wrongKind } from './shared.js'
@@ -37,8 +38,8 @@ export class StreamRegistry {
   readonly #streams: RegisteredStreams
 
   /** @throws EventStreamError `ERR_OPTION` when it is no EventStream, or its log keeps no registry. */
-  constructor(eventStream: object) {
-    this.#streams = registeredStreamsOf(eventStream)
+  constructor(eventStream: EventStream) {
+    this.#streams = registeredStreams.of(eventStream)
   }
 
   /**

@@ -1,12 +1,15 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { encodeChannelName } from '../core/cursor.js'
-import type { NewRecord } from '../log/registry-store.js'
+import type { NewRecord, RegistryCounts } from '../log/registry-store.js'
 import type { ConnectionTracker, PreparedRecord } from '../middleware/endpoint.js'
 import type { Track } from '../middleware/track.js'
 import type { ResolvedStreamsOptions } from '../resumable/options.js'
 import type { StreamTrack, TrackedStream } from '../resumable/streams.js'
 import { checkFields, newRecord } from './record.js'
 import type { RegisteredStreams } from './registered-streams.js'
+
+/** Milliseconds of silence that an active stream may have to count as one. */
+const silentMs = 30_000
 
 /** What routes and streams with `track` do. */
 export class Tracks implements ConnectionTracker {
@@ -26,6 +29,11 @@ export class Tracks implements ConnectionTracker {
   /** Waits until the registry knows what is no longer here, for a moment; leaves nothing behind. */
   async close(): Promise<void> {
     await this.#streams.tracker.close()
+  }
+
+  /** How the streams of all processes stand; undefined when the log keeps no registry. */
+  counts(): Promise<RegistryCounts | undefined> {
+    return this.#streams.count(silentMs)
   }
 
   /** There is a route whose connections are registered, so proxies may hold some that were. */

@@ -6,6 +6,7 @@ import { encodeEnding, isEndId, parseEnding, type StreamEnd } from '../core/stre
 import { within } from '../core/within.js'
 import type { EventLog, StoredEvent } from '../log/event-log.js'
 import { isStreamLog, type StreamInfo, type StreamLog } from '../log/stream-log.js'
+import type { Observer } from '../observe/observer.js'
 import type { StreamEvent } from './chunk.js'
 import { Leases } from './leases.js'
 import type { ResolvedStreamsOptions } from './options.js'
@@ -78,6 +79,7 @@ export interface StreamsHost {
   readonly track?: ((track: StreamTrack) => TrackedStream) | undefined
   /** The log has these now: whoever does not follow it is to be told. */
   relay(channel: string, entries: readonly StoredEvent[]): Promise<void>
+  readonly observer?: Observer | undefined
   onError(error: unknown): void
 }
 
@@ -256,6 +258,8 @@ export class Streams {
     tracked?.begin(channel)
     void producer.ended.then(({ state }) => tracked?.end(channel, state))
     this.#leases?.start()
+    const ended = this.#host.observer?.streamStarted(channel)
+    if (ended !== undefined) void producer.ended.then(ended)
     const { signal } = producer
     const make = typeof source === 'function' ? source : () => source
     const watching = claim === undefined ? undefined : this.#watch(log, producer)
@@ -291,11 +295,12 @@ export class Streams {
   }
 
   #producerHost(log: StreamLog, options: ResolvedStreamsOptions): ProducerHost {
-    const { onError } = this.#host
+    const { observer, onError } = this.#host
     return {
       log,
       options,
       appended: (channel, entries) => {
+        if (observer !== undefined) observer.counters.streamEvents += entries.length
         this.#host.relay(channel, entries).catch(onError)
       },
       away: (error, channel) => this.#away(error, channel),
@@ -310,10 +315,13 @@ export class Streams {
   }
 
   #away(error: unknown, channel: string): void {
-    const { options, onError } = this.#host
+    const { observer, options, onError } = this.#host
     try {
-      if (options.onStoreError !== undefined) options.onStoreError(error, channel)
-      else onError(error)
+      if (options.onStoreError === undefined) onError(error)
+      else {
+        observer?.failed(error)
+        options.onStoreError(error, channel)
+      }
     } catch (thrown) {
       onError(thrown)
     }

@@ -1,7 +1,9 @@
 import { describe, expect, test } from '@jest/globals'
 import { Hub } from '../../src/hub/hub.js'
 import type { Frame, Sink } from '../../src/hub/sink.js'
+import { EventStream } from '../../src/index.js'
 import { memoryEventLog } from '../../src/log/memory.js'
+import { Observer } from '../../src/observe/observer.js'
 import { countTimers } from '../support/count-timers.js'
 
 /** A sink that keeps what is written, and always takes more. */
@@ -32,6 +34,7 @@ function setUp() {
     keepAliveMs: 15_000,
     keepAliveText: ':\n',
     isShared: false,
+    observer: new Observer(new EventStream()),
     maxQueueBytes: 1_048_576,
     stallTimeoutMs: 60_000,
     onError: (error) => {

@@ -3,6 +3,7 @@ import { parseCursor } from '../../src/core/cursor.js'
 import type { Connection } from '../../src/hub/connection.js'
 import { Hub } from '../../src/hub/hub.js'
 import type { Frame, Sink } from '../../src/hub/sink.js'
+import { EventStream } from '../../src/index.js'
 import type {
   Appended,
   EventLog,
@@ -14,6 +15,7 @@ import type {
   StoredEvent,
 } from '../../src/log/event-log.js'
 import { memoryEventLog } from '../../src/log/memory.js'
+import { Observer } from '../../src/observe/observer.js'
 
 /** What happens to a live message on its way from the log, as on a network. */
 export type Fate = 'arrives' | 'late' | 'lost' | 'twice'
@@ -306,6 +308,7 @@ export class World {
       isShared: false,
       maxQueueBytes: 300,
       stallTimeoutMs: 60_000,
+      observer: new Observer(new EventStream()),
       onError: () => undefined,
     }
     this.hubs = [new Hub(options), new Hub(options)]

@@ -68,6 +68,8 @@ describe('the package', () => {
       `import { createRequire } from 'node:module'
        import * as imported from 'headwater'
        import { eventLogSuite } from 'headwater/testing'
+       import * as observe from 'headwater/observe'
+       import * as resilience from 'headwater/resilience'
        import { createResumableStreamContext as anyRedis } from 'headwater/resumable'
        import { createResumableStreamContext as ioredis } from 'headwater/resumable/ioredis'
        import { createResumableStreamContext as generic } from 'headwater/resumable/generic'
@@ -76,7 +78,7 @@ describe('the package', () => {
        await new Promise((resolve) => setImmediate(resolve))
        console.log(JSON.stringify([
          Object.keys(imported).sort(), imported.EventStream === required.EventStream, typeof eventLogSuite,
-         anyRedis === ioredis, typeof generic,
+         anyRedis === ioredis, typeof generic, Object.keys(observe).sort(), Object.keys(resilience).sort(),
        ]))`,
     )
     expect(JSON.parse(output)).toEqual([
@@ -85,6 +87,8 @@ describe('the package', () => {
       'function',
       true,
       'function',
+      ['healthHandler', 'metricsHandler', 'prometheusMetrics', 'statusPage'],
+      ['CompletionStore', 'StreamGuardian', 'StreamRegistry', 'recoveryHandler', 'resilience'],
     ])
   })
 
@@ -130,6 +134,20 @@ describe('the package', () => {
     })
   })
 
+  test('says what to install for Prometheus where it is not', async () => {
+    const output = await node(
+      'prometheus.mjs',
+      `import { EventStream } from 'headwater'
+       import { prometheusMetrics } from 'headwater/observe'
+       const error = await prometheusMetrics(new EventStream()).catch((error) => error)
+       console.log(JSON.stringify([error.code, error.message]))`,
+    )
+    expect(JSON.parse(output)).toEqual([
+      'ERR_OPTION',
+      expect.stringMatching(/run: npm install prom-client$/),
+    ])
+  })
+
   test.each([
     ['user.mts', 'nodenext'],
     ['user.cts', 'nodenext'],
@@ -143,11 +161,16 @@ describe('the package', () => {
         `import { EventStream, type NewEvent } from 'headwater'
        import { createResumableStreamContext } from 'headwater/resumable'
        export const context = createResumableStreamContext({ waitUntil: null })
+       import { type ObservedMessages, statusPage } from 'headwater/observe'
        import { postgresEventLog } from 'headwater/postgres'
+       import { type Resilience, resilience } from 'headwater/resilience'
+       export const guarded: Resilience = resilience(new EventStream())
        import { redisEventLog } from 'headwater/redis'
        import { eventLogSuite } from 'headwater/testing'
        export const log = redisEventLog({ redis: 'redis://127.0.0.1' })
        export const other = postgresEventLog({ pool: 'postgres://127.0.0.1/none' })
+       export const page = statusPage(new EventStream())
+       export const latency = (message: ObservedMessages['headwater:publish']) => message.latencyMs
        const event: NewEvent = { event: 'a', data: [1] }
        const published: Promise<{ readonly id: string }> = new EventStream().publishEvent('a', event)
        export const all = [published, eventLogSuite]

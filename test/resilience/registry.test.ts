@@ -137,7 +137,7 @@ describe('the registry', () => {
   })
 
   test('says what is missing: an event stream, or a log that keeps a registry', () => {
-    expect(() => resilience({})).toThrow(expect.objectContaining({ code: 'ERR_OPTION' }))
+    expect(() => resilience({} as never)).toThrow(expect.objectContaining({ code: 'ERR_OPTION' }))
     const { append, read, heads, follow, closeChannel, close } = memoryEventLog()
     const log = { append, read, heads, follow, closeChannel, close }
     const eventStream = new EventStream({ log })

@@ -10,6 +10,7 @@ import { Publisher } from '@fanoutio/grip'
 import { expectTypeOf } from 'expect-type'
 import type { Express, Request, RequestHandler } from 'express'
 import { Cluster, Redis } from 'ioredis'
+import { Registry } from 'prom-client'
 import { createClient, createCluster } from 'redis'
 import {
   type ChannelPublisher,
@@ -25,6 +26,14 @@ import {
   type IServerSentEvent,
   type OpenStream,
 } from '../../src/index.js'
+import {
+  healthHandler,
+  type Metrics,
+  metricsHandler,
+  type ObservedMessages,
+  prometheusMetrics,
+  statusPage,
+} from '../../src/observe.js'
 import { redisEventLog } from '../../src/redis.js'
 import { createResumableStreamContext } from '../../src/resumable.js'
 import { createResumableStreamContext as createGeneric } from '../../src/resumable-generic.js'
@@ -180,3 +189,15 @@ const context = createGeneric({
 expectTypeOf(
   await context.resumableStream('a', () => new ReadableStream<string>()),
 ).toEqualTypeOf<ReadableStream<string> | null>()
+
+// How an event stream is observed.
+expectTypeOf(eventStream.metrics()).toEqualTypeOf<Metrics>()
+app.get('/healthz', healthHandler(eventStream, { details: false }))
+app.use('/status', statusPage(eventStream))
+app.get('/metrics', metricsHandler(eventStream, { register: new Registry() }))
+createServer(statusPage(eventStream))
+createHttp2Server(healthHandler(eventStream))
+expectTypeOf(await prometheusMetrics(eventStream)).toHaveProperty('contentType')
+expectTypeOf<ObservedMessages['headwater:publish']['latencyMs']>().toEqualTypeOf<number>()
+// @ts-expect-error: no such option
+statusPage(eventStream, { everyMs: 1 })

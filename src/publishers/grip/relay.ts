@@ -1,5 +1,6 @@
 import { gripChannel, gripControlChannel } from '../../core/grip.js'
 import type { StoredEvent } from '../../log/event-log.js'
+import type { Observer } from '../../observe/observer.js'
 import type { Relay } from '../relay.js'
 import type { Chains } from './chains.js'
 import type { ComposedDemand } from './demand.js'
@@ -22,6 +23,7 @@ export interface GripRelayOptions {
   readonly demand: ComposedDemand | undefined
   /** Undefined when only this process publishes. */
   readonly chains: Chains | undefined
+  readonly observer: Observer
   readonly onError: (error: unknown) => void
 }
 
@@ -37,10 +39,11 @@ export class GripRelay implements Relay {
   }
 
   async relay(channel: string, events: readonly StoredEvent[]): Promise<void> {
-    const { demand, chains } = this.#options
+    const { demand, chains, observer } = this.#options
     if (demand?.isWanted === undefined) await demand?.find()
     try {
       await this.#publish(channel, events)
+      observer.counters.relayedEvents += events.length
     } catch (error) {
       chains?.broke(channel)
       throw error
