@@ -33,7 +33,7 @@ export interface RegisteredStreamsHost {
   readonly limits: StreamLimits
   /** The log has these now: whoever does not follow it is to be told. */
   relay(channel: string, entries: readonly StoredEvent[]): Promise<void>
-  readonly observer?: Pick<Observer, 'guarded'> | undefined
+  readonly observer?: Pick<Observer, 'guarded' | 'counters'> | undefined
   onError(error: unknown): void
 }
 
@@ -99,8 +99,10 @@ export class RegisteredStreams {
     return info.end?.data === encoded.data && isRecorded !== false
   }
 
-  /** The log has these: proxies are told, and what they did not take they will ask for. */
-  async relay(id: string, entries: readonly StoredEvent[]): Promise<void> {
+  /** The log has these, which were made here: proxies are told, and what they did not take they will ask for. */
+  async appended(id: string, entries: readonly StoredEvent[]): Promise<void> {
+    const { observer } = this.#host
+    if (observer !== undefined) observer.counters.streamEvents += entries.length
     await this.#relay(id, entries)
   }
 

@@ -114,7 +114,7 @@ export class Sender {
       }
       const last = entries.at(-1) as StoredEvent
       line.head = last.id
-      await this.#streams.relay(channel, entries)
+      await this.#streams.appended(channel, entries)
       await this.#tell(channel, line, ending && last)
       return entries
     }
