@@ -1,5 +1,4 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals'
-import type { NewRecord } from '../../../src/log/registry-store.js'
 import {
   type PostgresEventLogOptions,
   postgresEventLog,
@@ -8,27 +7,10 @@ import {
 } from '../../../src/postgres.js'
 import { describeWithPostgres } from '../../support/describe-with-postgres.js'
 import { PostgresServer } from '../../support/postgres-server.js'
+import { record, recordsOf } from '../../support/records.js'
 import { until } from '../../support/until.js'
 
 type Log = ReturnType<typeof postgresEventLog>
-
-function record(id: string, own: Partial<NewRecord> = {}): NewRecord {
-  return {
-    id,
-    kind: 'stream',
-    type: 'chat',
-    user: 'ann',
-    metadata: '{}',
-    lifetimeMs: 600_000,
-    pauseMs: 0,
-    replaces: false,
-    ...own,
-  }
-}
-
-function recordsOf(count: number, own: (i: number) => Partial<NewRecord> = () => ({})) {
-  return Array.from({ length: count }, (_, i) => record(`r${i}`, own(i)))
-}
 
 describeWithPostgres('the registry in Postgres', () => {
   let server: PostgresServer

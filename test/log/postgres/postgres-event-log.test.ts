@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, test } from '@jest/globals'
 import { Pool } from 'pg'
 import { type PostgresPool, postgresEventLog, setUpPostgres } from '../../../src/postgres.js'
-import { eventLogSuite, streamLogSuite } from '../../../src/testing.js'
+import { eventLogSuite, registrySuite, streamLogSuite } from '../../../src/testing.js'
 import { describeWithPostgres } from '../../support/describe-with-postgres.js'
 import { PostgresServer } from '../../support/postgres-server.js'
 
@@ -31,5 +31,10 @@ describeWithPostgres('postgresEventLog', () => {
     streamLogSuite(test, async (limits) =>
       postgresEventLog({ ...limits, pool: pool(), pollIntervalMs: 200 }),
     )
+    registrySuite(test, async () => {
+      // Tests share a schema, and each one begins with nobody in it.
+      await shared.query('TRUNCATE headwater.record')
+      return postgresEventLog({ pool: pool() })
+    })
   })
 })

@@ -1,37 +1,19 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals'
-import { Client, Pool } from 'pg'
+import { Client, type Pool } from 'pg'
 import { encodeEnding } from '../../../src/core/stream-end.js'
-import type { NewRecord } from '../../../src/log/registry-store.js'
 import {
   type PostgresEventLogOptions,
-  type PostgresPool,
   postgresEventLog,
   setUpPostgres,
 } from '../../../src/postgres.js'
+import { type CountedPool, countedPool } from '../../support/counted-pool.js'
 import { describeWithPostgres } from '../../support/describe-with-postgres.js'
 import { PostgresServer } from '../../support/postgres-server.js'
+import { record, recordsOf } from '../../support/records.js'
 import { TcpProxy } from '../../support/tcp-proxy.js'
 import { until } from '../../support/until.js'
 
 type Log = ReturnType<typeof postgresEventLog>
-
-function record(id: string, own: Partial<NewRecord> = {}): NewRecord {
-  return {
-    id,
-    kind: 'stream',
-    type: 'chat',
-    user: 'ann',
-    metadata: '{}',
-    lifetimeMs: 600_000,
-    pauseMs: 0,
-    replaces: false,
-    ...own,
-  }
-}
-
-function recordsOf(count: number, own: (i: number) => Partial<NewRecord> = () => ({})) {
-  return Array.from({ length: count }, (_, i) => record(`r${i}`, own(i)))
-}
 
 function idsOf(records: readonly { readonly id: string }[]): readonly string[] {
   return records.map(({ id }) => id)
@@ -55,20 +37,10 @@ describeWithPostgres('the registry in Postgres', () => {
     return log
   }
 
-  /** A pool, and the statements that went over it so far. */
-  function countedPool(): { readonly pool: PostgresPool; readonly statements: string[] } {
-    const statements: string[] = []
-    class Counted extends Client {
-      // biome-ignore lint/suspicious/noExplicitAny: the overloads of pg are of no interest here.
-      override query(...args: any[]): any {
-        statements.push(String(args[0]?.text))
-        // biome-ignore lint/suspicious/noExplicitAny: as above.
-        return (super.query as any)(...args)
-      }
-    }
-    const pool = new Pool({ connectionString: server.url, Client: Counted })
-    pools.push(pool)
-    return { pool, statements }
+  function countStatements(): CountedPool {
+    const counted = countedPool(server.url)
+    pools.push(counted.pool)
+    return counted
   }
 
   async function count(where = 'true'): Promise<number> {
@@ -152,7 +124,7 @@ describeWithPostgres('the registry in Postgres', () => {
   })
 
   test('hears of a thousand by one statement, which changes their rows in place', async () => {
-    const { pool, statements } = countedPool()
+    const { pool, statements } = countStatements()
     const { registry } = logOf({ pool })
     const records = recordsOf(1000, () => ({
       metadata: JSON.stringify({ title: 'x'.repeat(200) }),
@@ -237,7 +209,7 @@ describeWithPostgres('the registry in Postgres', () => {
   })
 
   test('answers each question about ten thousand records by one statement, along an index', async () => {
-    const { pool, statements } = countedPool()
+    const { pool, statements } = countStatements()
     const { registry } = logOf({ pool })
     const records = recordsOf(10_000, (i) => ({ user: i < 5000 ? 'bob' : `u${i % 100}` }))
     expect(await registry.register(records)).toEqual(records.map(() => true))

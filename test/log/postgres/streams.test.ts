@@ -1,16 +1,16 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals'
-import { Client, Pool } from 'pg'
+import { Client, type Pool } from 'pg'
 import { formatEntryId, seqOf } from '../../../src/core/entry-id.js'
 import { encodeEnding, endId, parseEnding } from '../../../src/core/stream-end.js'
 import type { StoredEvent } from '../../../src/index.js'
 import type { Claim, StreamInfo } from '../../../src/log/stream-log.js'
 import {
   type PostgresEventLogOptions,
-  type PostgresPool,
   postgresEventLog,
   purgePostgres,
   setUpPostgres,
 } from '../../../src/postgres.js'
+import { type CountedPool, countedPool } from '../../support/counted-pool.js'
 import { describeWithPostgres } from '../../support/describe-with-postgres.js'
 import { PostgresServer } from '../../support/postgres-server.js'
 import { TcpProxy } from '../../support/tcp-proxy.js'
@@ -55,20 +55,10 @@ describeWithPostgres('postgresEventLog, with streams,', () => {
     return log
   }
 
-  /** A pool, and the statements that went over it so far. */
-  function countedPool(): { readonly pool: PostgresPool; readonly statements: string[] } {
-    const statements: string[] = []
-    class Counted extends Client {
-      // biome-ignore lint/suspicious/noExplicitAny: the overloads of pg are of no interest here.
-      override query(...args: any[]): any {
-        statements.push(String(args[0]?.text))
-        // biome-ignore lint/suspicious/noExplicitAny: as above.
-        return (super.query as any)(...args)
-      }
-    }
-    const pool = new Pool({ connectionString: server.url, Client: Counted })
-    pools.push(pool)
-    return { pool, statements }
+  function countStatements(): CountedPool {
+    const counted = countedPool(server.url)
+    pools.push(counted.pool)
+    return counted
   }
 
   async function begin(log: Log, channel: string, own: Partial<Claim> = {}): Promise<StreamInfo> {
@@ -190,7 +180,7 @@ describeWithPostgres('postgresEventLog, with streams,', () => {
   })
 
   test('renews a hundred leases by one statement, which no locked stream holds up', async () => {
-    const { pool, statements } = countedPool()
+    const { pool, statements } = countStatements()
     const log = logOf({ pool })
     const leases = Array.from({ length: 100 }, (_, i) => ({
       channel: `c${i}`,
@@ -215,7 +205,7 @@ describeWithPostgres('postgresEventLog, with streams,', () => {
   })
 
   test('looks after a thousand streams that it follows by one query per interval', async () => {
-    const { pool, statements } = countedPool()
+    const { pool, statements } = countStatements()
     const log = logOf({ pool, pollIntervalMs: 300 })
     const names = Array.from({ length: 1000 }, (_, i) => `c${i}`)
     await Promise.all(names.map((name) => begin(log, name)))

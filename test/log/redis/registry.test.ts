@@ -4,10 +4,10 @@ import { createClient } from 'redis'
 import { encodeEnding } from '../../../src/core/stream-end.js'
 import { registryKeys } from '../../../src/log/redis/registry-format.js'
 import { registryScripts } from '../../../src/log/redis/registry-scripts.js'
-import type { NewRecord } from '../../../src/log/registry-store.js'
 import { type RedisClient, type RedisEventLogOptions, redisEventLog } from '../../../src/redis.js'
 import { registrySuite } from '../../../src/testing.js'
 import { describeWithRedis } from '../../support/describe-with-redis.js'
+import { record } from '../../support/records.js'
 import { RedisServer } from '../../support/redis-server.js'
 import { TcpProxy } from '../../support/tcp-proxy.js'
 import { until } from '../../support/until.js'
@@ -213,7 +213,7 @@ describeWithRedis('the registry in Redis', () => {
         ...[0, 1, 6].map((i) => server.cli('HLEN', keys[i] as string)),
         ...[2, 3, 4, 5].map((i) => server.cli('ZCARD', keys[i] as string)),
       ])
-    await registry.register([record('kept')])
+    await registry.register([record('kept', { user: undefined })])
     const short = { lifetimeMs: 20, user: 'bob' }
     const records = Array.from({ length: 2500 }, (_, i) => record(`a${i}`, short))
     await registry.register(records)
@@ -245,17 +245,3 @@ describeWithRedis('the registry in Redis', () => {
     expect(await one.registry.count(60_000)).toMatchObject({ active: 1 })
   })
 })
-
-function record(id: string, own: Partial<NewRecord> = {}): NewRecord {
-  return {
-    id,
-    kind: 'stream',
-    type: 'test',
-    user: undefined,
-    metadata: '{}',
-    lifetimeMs: 60_000,
-    pauseMs: 0,
-    replaces: false,
-    ...own,
-  }
-}
