@@ -91,12 +91,11 @@ export class RegisteredStreams {
    */
   async end(id: string, ending: StreamEnding): Promise<boolean | undefined> {
     const encoded = encodeEnding(ending)
-    const info = await this.log.endStream(id, encoded)
-    if (info?.end !== undefined) await this.#relay(id, [info.end])
-    const state = info?.end && stateOf(info.end)
-    const isRecorded = await this.store.end(id, state ?? ending.state)
-    if (info === undefined) return isRecorded
-    return info.end?.data === encoded.data && isRecorded !== false
+    const end = (await this.log.endStream(id, encoded))?.end
+    const isEnd = end?.data === encoded.data
+    if (end !== undefined && isEnd) await this.#relay(id, [end])
+    const isRecorded = await this.store.end(id, end === undefined ? ending.state : stateOf(end))
+    return end === undefined ? isRecorded : isEnd && isRecorded !== false
   }
 
   /** The log has these, which were made here: proxies are told, and what they did not take they will ask for. */

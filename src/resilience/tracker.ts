@@ -9,6 +9,9 @@ const farewellMs = 500
 /** How much is remembered of what the registry could not be told; guardians find the rest. */
 const maxGone = 10_000
 
+/** Sets of channels that are remembered to be held. */
+const maxHeld = 10_000
+
 interface Tracked {
   readonly record: NewRecord
   /** Settles when the registry has answered. */
@@ -24,6 +27,11 @@ export class Tracker {
   readonly #tracked = new Map<string, Tracked>()
   /** What is gone, and the registry could not be told. */
   readonly #gone = new Map<string, () => Promise<unknown>>()
+  /** What proxies hold, when it was registered last, and whose it was; null for several users'. */
+  readonly #held = new Map<
+    string,
+    { readonly at: number; readonly user: string | null | undefined }
+  >()
   readonly #underWay = new Set<Promise<void>>()
   #timer: NodeJS.Timeout | undefined
   #isBeating = false
@@ -54,7 +62,17 @@ export class Tracker {
    * A proxy holds connections of these channels. Whose they are is known while all are the same user's.
    */
   hold(record: NewRecord): void {
-    this.#do(this.#hold(record))
+    const { id, user } = record
+    const known = this.#held.get(id)
+    const isRecent =
+      known !== undefined && performance.now() - known.at < this.#streams.options.heartbeatMs
+    // Thousands may come at once.
+    if (isRecent && (known.user === null || known.user === user)) return
+    const isShared = known !== undefined && known.user !== user
+    this.#held.delete(id)
+    this.#held.set(id, { at: performance.now(), user: isShared ? null : user })
+    if (this.#held.size > maxHeld) this.#held.delete(this.#held.keys().next().value as string)
+    this.#do(this.#hold(isShared ? { ...record, user: undefined } : record))
   }
 
   /** Heard of something that may be registered, by whomever. */

@@ -96,6 +96,21 @@ describe('the tracker', () => {
     expect(String(errors[0])).toBe('Error: remove fails')
   })
 
+  test('registers what a proxy holds once, however many clients come', async () => {
+    const { tracker, calls, log } = setUpTracker()
+    const users = ['ann', ...Array.from({ length: 1000 }, (_, i) => `user-${i}`)]
+    for (const user of users) tracker.hold({ ...record('held'), user })
+    await until(async () => {
+      const held = await log.registry.get('held')
+      return held !== undefined && held.user === undefined
+    })
+    const count = calls.register.reduce((sum, size) => sum + size, 0)
+    for (const user of users) tracker.hold({ ...record('held'), user })
+    expect(count).toBeLessThanOrEqual(3)
+    expect(calls.register.reduce((sum, size) => sum + size, 0)).toBe(count)
+    expect(await log.registry.get('held')).toMatchObject({ state: 'active', user: undefined })
+  })
+
   test('asks a registry that does not answer once at a time', async () => {
     const { tracker, calls, log } = setUpTracker()
     let answer: (heard: boolean[]) => void = () => undefined
