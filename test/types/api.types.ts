@@ -35,6 +35,12 @@ import {
   statusPage,
 } from '../../src/observe.js'
 import { redisEventLog } from '../../src/redis.js'
+import {
+  CompletionStore,
+  resilience,
+  StreamGuardian,
+  StreamRegistry,
+} from '../../src/resilience.js'
 import { createResumableStreamContext } from '../../src/resumable.js'
 import { createResumableStreamContext as createGeneric } from '../../src/resumable-generic.js'
 
@@ -201,3 +207,33 @@ expectTypeOf(await prometheusMetrics(eventStream)).toHaveProperty('contentType')
 expectTypeOf<ObservedMessages['headwater:publish']['latencyMs']>().toEqualTypeOf<number>()
 // @ts-expect-error: no such option
 statusPage(eventStream, { everyMs: 1 })
+
+// Who streams what, and how it ended.
+app.get('/tracked', eventStream('a', { track: { type: 'page', user: ({ ip }: Request) => ip } }))
+app.get(
+  '/mine',
+  eventStream('a', { track: { type: ({ method = 'GET' }) => method, user: 5, metadata: [] } }),
+)
+// @ts-expect-error: it has a type
+eventStream('a', { track: { user: 'ann' } })
+void streams.create('a', ['text'], { track: { type: 'chat', user: 'ann' } })
+const parts = resilience(eventStream, {
+  checkJobCompletion: async ({ streamId }) =>
+    streamId === 'a' ? { state: 'completed', result: { rows: 1 } } : undefined,
+})
+// @ts-expect-error: no such state
+resilience(eventStream, { checkJobCompletion: () => ({ state: 'done' }) })
+expectTypeOf(parts.registry).toEqualTypeOf<StreamRegistry>()
+expectTypeOf(new StreamGuardian(eventStream).start()).toEqualTypeOf<void>()
+expectTypeOf(parts.sendStreamEvent('a', 'done', {}, true)).toEqualTypeOf<Promise<string>>()
+parts.guardian.on('orphaned', ({ userId }) =>
+  expectTypeOf(userId).toEqualTypeOf<string | undefined>(),
+)
+expectTypeOf(await new CompletionStore(eventStream).getCompletion('a')).toExtend<
+  { readonly result: unknown } | undefined
+>()
+const recovery = parts.recoveryHandler({ user: ({ ip }: Request) => ip })
+expectTypeOf(recovery).toExtend<RequestHandler>()
+app.get('/streams/:streamId/recover', recovery)
+// @ts-expect-error: an event stream is needed
+new StreamRegistry({})
