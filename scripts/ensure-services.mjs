@@ -45,6 +45,23 @@ const services = {
     debianPackage: 'faketime',
     install: { darwin: 'brew install libfaketime', win32: 'apt-get install faketime, in WSL' },
   },
+  firefox: {
+    tests: 'The tests of the client',
+    title: 'Firefox (128 or later)',
+    programs: ['firefox-esr', 'firefox'],
+    places: {
+      darwin: ['/Applications/Firefox.app/Contents/MacOS/firefox'],
+      win32: [env.PROGRAMFILES, env['PROGRAMFILES(X86)']]
+        .filter(Boolean)
+        .map((folder) => join(folder, 'Mozilla Firefox', 'firefox.exe')),
+    },
+    variable: 'FIREFOX_PATH',
+    debianPackage: 'firefox-esr',
+    install: {
+      darwin: 'brew install --cask firefox',
+      win32: 'winget install Mozilla.Firefox',
+    },
+  },
   pushpin: {
     tests: 'The GRIP tests',
     title: 'Pushpin (1.36 or later)',

@@ -36,7 +36,7 @@ beforeAll(async () => {
       cwd: folder,
     },
   )
-  for (const name of ['@fanoutio', 'negotiator', 'express', '@types']) {
+  for (const name of ['@fanoutio', 'negotiator', 'eventsource-parser', 'express', '@types']) {
     await symlink(join(root, 'node_modules', name), join(modules, name))
   }
   await writeFile(join(folder, 'package.json'), '{ "type": "module" }')
@@ -90,6 +90,37 @@ describe('the package', () => {
       ['healthHandler', 'metricsHandler', 'prometheusMetrics', 'statusPage'],
       ['CompletionStore', 'StreamGuardian', 'StreamRegistry', 'recoveryHandler', 'resilience'],
     ])
+  })
+
+  test('has a client for Node, and another one for browsers that needs nothing of Node', async () => {
+    const output = await node(
+      'client.mjs',
+      `import { createServer } from 'node:http'
+       import { createEventSource } from 'headwater/client'
+       import * as browser from './node_modules/headwater/dist/client.js'
+       import * as own from 'headwater/client'
+       const server = createServer((req, res) => {
+         res.writeHead(200, { 'Content-Type': 'text/event-stream' }).write('data: {"n":1}\\n\\n')
+       }).listen(0, '127.0.0.1', async () => {
+         const names = [browser, own].map((all) => Object.keys(all).sort().join())
+         for await (const { json } of createEventSource('http://127.0.0.1:' + server.address().port)) {
+           console.log(JSON.stringify([json, names[0] === names[1], names[0]]))
+           break
+         }
+         server.close()
+         server.closeAllConnections()
+       })`,
+    )
+    expect(JSON.parse(output)).toEqual([
+      { n: 1 },
+      true,
+      'EventSourceClient,EventSourceError,createEventSource,recoverFrom,shareTabs,storeIn',
+    ])
+    const client = files.filter((path) => /^dist\/client(\.js|\/.*\.js)$/.test(path))
+    const texts = await Promise.all(
+      client.map((path) => readFile(join(folder, 'node_modules/headwater', path), 'utf8')),
+    )
+    expect(texts.join()).not.toMatch(/from 'node:|require\(/)
   })
 
   test('says what to install for Redis where neither package is, and needs none without', async () => {
@@ -162,6 +193,10 @@ describe('the package', () => {
        import { createResumableStreamContext } from 'headwater/resumable'
        export const context = createResumableStreamContext({ waitUntil: null })
        import { type ObservedMessages, statusPage } from 'headwater/observe'
+       import { createEventSource } from 'headwater/client'
+       export const source = createEventSource<{ tick: { n: number } }>('http://127.0.0.1:1')
+       source.addEventListener('tick', ({ json }) => json.n.toFixed())
+       source.addEventListener('error', ({ error }) => error.status?.toFixed())
        import { postgresEventLog } from 'headwater/postgres'
        import { type Resilience, resilience } from 'headwater/resilience'
        export const guarded: Resilience = resilience(new EventStream())

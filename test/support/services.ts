@@ -2,7 +2,13 @@ import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 
 /** A program that `scripts/ensure-services.mjs` knows. */
-export type Service = 'chromium' | 'faketime' | 'postgresql' | 'pushpin' | 'redis-server'
+export type Service =
+  | 'chromium'
+  | 'faketime'
+  | 'firefox'
+  | 'postgresql'
+  | 'pushpin'
+  | 'redis-server'
 
 interface Found {
   readonly path: string | undefined

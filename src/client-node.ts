@@ -1,0 +1,24 @@
+import { EventSourceClient as Client, type EventTypes } from './client/event-source.js'
+import type { Address, EventSourceOptions, PerRequest } from './client/options.js'
+import { followingRedirects } from './client/redirects.js'
+
+export * from './client.js'
+
+/** As in browsers, and headers of the application's are not sent to where a redirect leads, if that is another origin. */
+export class EventSourceClient<Events = EventTypes> extends Client<Events> {
+  constructor(address: PerRequest<Address>, options: EventSourceOptions = {}) {
+    super(address, { ...options, fetch: followingRedirects(options.fetch) })
+  }
+}
+
+/**
+ * Opens a stream of events, as `new EventSource(url)` does.
+ *
+ * @throws EventSourceError `ERR_OPTION`.
+ */
+export function createEventSource<Events = EventTypes>(
+  url: PerRequest<Address>,
+  options?: EventSourceOptions,
+): EventSourceClient<Events> {
+  return new EventSourceClient<Events>(url, options)
+}

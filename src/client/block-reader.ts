@@ -1,0 +1,39 @@
+import { createParser, type EventSourceMessage } from 'eventsource-parser'
+import { EventSourceError } from './errors.js'
+
+/** One block of the stream that has data. */
+export type Block = Pick<EventSourceMessage, 'event' | 'data' | 'id'>
+
+export interface BlockReaderOptions {
+  readonly maxEventBytes: number
+  readonly onBlock: (block: Block) => void
+  readonly onRetry: (ms: number) => void
+}
+
+/**
+ * Reads one response, in whatever chunks it comes.
+ *
+ * @returns What takes the next chunk. It throws EventSourceError `ERR_EVENT_TOO_LARGE`, and what `onBlock` throws.
+ */
+export function blockReader(options: BlockReaderOptions): (chunk: Uint8Array) => void {
+  const { maxEventBytes, onBlock, onRetry } = options
+  const decoder = new TextDecoder()
+  const parser = createParser({
+    maxBufferSize: maxEventBytes,
+    onEvent: onBlock,
+    onRetry,
+    onError: ({ type, message }) => {
+      if (type !== 'max-buffer-size-exceeded') return
+      throw new EventSourceError('ERR_EVENT_TOO_LARGE', message)
+    },
+  })
+  let hasLineEnd = false
+  return (chunk) => {
+    let text = decoder.decode(chunk, { stream: true })
+    if (text === '') return
+    if (hasLineEnd && text.startsWith('\n')) text = text.slice(1)
+    // The parser would wait for what follows, and a server that ends lines with CR may be silent for long.
+    hasLineEnd = text.endsWith('\r')
+    parser.feed(hasLineEnd ? `${text}\n` : text)
+  }
+}

@@ -1,0 +1,113 @@
+import { EventSourceError } from './errors.js'
+import type { Recover } from './recover.js'
+import type { PositionStorage } from './storage.js'
+import type { JoinTabs } from './tabs.js'
+
+/** A value, or what gives it anew for each request. */
+export type PerRequest<Value> = Value | (() => Value | Promise<Value>)
+
+/** Addresses as pages write them: relative ones are of the page. */
+export type Address = string | URL
+
+export type RequestBody = string | Uint8Array<ArrayBuffer> | URLSearchParams | FormData | Blob
+
+export interface EventSourceOptions {
+  /**
+   * What is sent along, such as `Authorization`. In Node it does not follow a redirect to another
+   * origin; of browsers see `docs/client.md`.
+   */
+  readonly headers?: PerRequest<Readonly<Record<string, string>> | Headers> | undefined
+  /** @defaultValue 'GET' */
+  readonly method?: string | undefined
+  /** Of a `POST`. It is sent again with each reconnect. */
+  readonly body?: PerRequest<RequestBody | undefined> | undefined
+  /**
+   * Whether cookies are sent to other origins.
+   * @defaultValue 'same-origin'
+   */
+  readonly credentials?: 'omit' | 'same-origin' | 'include' | undefined
+  /** @defaultValue The platform's. */
+  readonly fetch?: typeof globalThis.fetch | undefined
+  /** Closes the source. */
+  readonly signal?: AbortSignal | undefined
+  /**
+   * Milliseconds: the first wait before a reconnect is drawn from 0 up to this, until the server names another
+   * number by `retry`. Each failure doubles it.
+   * @defaultValue 1000
+   */
+  readonly minRetryMs?: number | undefined
+  /**
+   * Milliseconds above which waits no longer grow, whatever the server's `retry` says.
+   * @defaultValue 30_000
+   */
+  readonly maxRetryMs?: number | undefined
+  /**
+   * Milliseconds without a single byte after which the connection is taken for lost. `Infinity` for
+   * servers that send no keep-alive.
+   * @defaultValue 45_000, three keep-alive intervals of the server.
+   */
+  readonly silenceMs?: number | undefined
+  /**
+   * UTF-16 units of one event. A longer one ends the connection.
+   * @defaultValue 8_388_608
+   */
+  readonly maxEventBytes?: number | undefined
+  /**
+   * Events that may wait for a `for await` loop. Past this nothing more is read from the network.
+   * @defaultValue 256
+   */
+  readonly maxQueuedEvents?: number | undefined
+  /** Where to resume, from `source.position` of another one. It counts more than `storage`. */
+  readonly position?: string | undefined
+  /** Keeps the position, for pages that are loaded anew. */
+  readonly storage?: PositionStorage | undefined
+  /**
+   * How the position is sent: as the header `Last-Event-ID`, or as the parameter `lastEventId`, which
+   * needs no preflight at other origins.
+   * @defaultValue 'header'
+   */
+  readonly sendPosition?: 'header' | 'query' | undefined
+  /**
+   * Decides on an answer that is no stream: true asks again, false closes the source, undefined leaves
+   * it to the rule. The first time it says true, the next request is made at once. The beginning of the
+   * answer's body was read, and is `error.body`.
+   */
+  readonly retryOn?:
+    | ((
+        error: EventSourceError,
+        response: Response,
+      ) => boolean | undefined | Promise<boolean | undefined>)
+    | undefined
+  /**
+   * `recoverFrom(address)`: what to do by `source.recover()`, and when the stream's own address says
+   * 404 or 410.
+   */
+  readonly recover?: Recover | undefined
+  /** `shareTabs()`: one connection for all tabs. */
+  readonly tabs?: JoinTabs | undefined
+}
+
+/** The longest time that a timer takes. */
+export const maxTimerMs = 2_147_483_647
+
+export interface Limits {
+  readonly minRetryMs: number
+  readonly maxRetryMs: number
+  readonly silenceMs: number
+  readonly maxEventBytes: number
+  readonly maxQueuedEvents: number
+}
+
+/** @throws EventSourceError `ERR_OPTION`. */
+export function limitsOf({
+  minRetryMs = 1000,
+  maxRetryMs = 30_000,
+  silenceMs = 45_000,
+  maxEventBytes = 8_388_608,
+  maxQueuedEvents = 256,
+}: EventSourceOptions): Limits {
+  const limits = { minRetryMs, maxRetryMs, silenceMs, maxEventBytes, maxQueuedEvents }
+  const wrong = Object.entries(limits).find(([, value]) => !(value > 0))
+  if (wrong) throw new EventSourceError('ERR_OPTION', `${wrong} must be above 0.`)
+  return limits
+}

@@ -1,0 +1,106 @@
+import type { Block } from './block-reader.js'
+import { EventSourceError } from './errors.js'
+import { type Address, type EventSourceOptions, type Limits, maxTimerMs } from './options.js'
+import { ask } from './request.js'
+
+/** What a recovery endpoint answers. */
+interface Missed {
+  readonly status: string
+  readonly streamId: string
+  readonly events: readonly {
+    readonly id: string
+    readonly event?: string
+    readonly data: unknown
+  }[]
+  readonly lastEventId: string
+  /** Whether there is no more by now. */
+  readonly isComplete: boolean
+  readonly isReset: boolean
+  readonly reason?: string
+  readonly result?: unknown
+}
+
+/** The stream that something was missed of. */
+interface Recovering {
+  readonly options: EventSourceOptions
+  readonly limits: Limits
+  lastEventId: string
+  take(block: Block): void
+  settled(): void
+  finish(ending: object): void
+}
+
+export interface Recovery {
+  readonly done: Promise<void>
+  abort(): void
+}
+
+/** Takes what was missed, and the end if there was one. */
+export type Recover = (stream: Recovering) => Recovery
+
+/**
+ * Has what was missed from the recovery endpoint of a stream. It is asked by `source.recover()`, and when the
+ * stream's own address says 404 or 410.
+ *
+ * @param address - Of the endpoint; may be a function of the position.
+ */
+export function recoverFrom(address: Address | ((position: string) => Address)): Recover {
+  return (stream) => {
+    const abort = new AbortController()
+    const stop = () => abort.abort()
+    const timer = setTimeout(stop, Math.min(stream.limits.silenceMs, maxTimerMs))
+    const done = recover(address, stream, abort.signal).finally(() => clearTimeout(timer))
+    return { done, abort: stop }
+  }
+}
+
+async function recover(
+  address: Parameters<typeof recoverFrom>[0],
+  stream: Recovering,
+  signal: AbortSignal,
+): Promise<void> {
+  for (;;) {
+    const missed = await askForMissed(address, stream, signal)
+    signal.throwIfAborted()
+    if (missed === undefined) return stream.finish({})
+    takeMissed(missed, stream, signal)
+    const { status, reason, result } = missed
+    if (!missed.isComplete) continue
+    if (status !== 'active') stream.finish({ state: status, reason, result })
+    return
+  }
+}
+
+/** @returns undefined when there is nothing to come. */
+async function askForMissed(
+  address: Parameters<typeof recoverFrom>[0],
+  { options, lastEventId }: Recovering,
+  signal: AbortSignal,
+): Promise<Missed | undefined> {
+  const url = typeof address === 'function' ? () => address(lastEventId) : address
+  const asGet = { ...options, method: 'GET', body: undefined }
+  const response = await ask({ options: asGet, lastEventId }, url, 'application/json', signal)
+  const { status } = response
+  if (status === 200) return (await response.json()) as Missed
+  response.body?.cancel().catch(() => undefined)
+  if (status === 204) return undefined
+  throw new EventSourceError('ERR_STATUS', `The recovery endpoint has answered ${status}.`, {
+    status,
+  })
+}
+
+function takeMissed(missed: Missed, stream: Recovering, signal: AbortSignal): void {
+  const { streamId, events, isReset, lastEventId } = missed
+  stream.take({ event: 'stream-open', data: '{}' })
+  if (isReset) {
+    const data = JSON.stringify({ channels: [streamId], reason: 'trimmed' })
+    stream.take({ event: 'stream-reset', data })
+  }
+  for (const { data, ...event } of events) {
+    // A listener may close the source.
+    signal.throwIfAborted()
+    stream.take({ ...event, data: JSON.stringify(data) })
+  }
+  stream.lastEventId = lastEventId
+  stream.settled()
+}

@@ -1,0 +1,46 @@
+import { EventSourceError } from './errors.js'
+
+type Fetch = typeof globalThis.fetch
+
+/** As many as `fetch` follows by itself. */
+const maxRedirects = 20
+
+/** What another origin may have: no more than any client would send. */
+const harmless = ['accept', 'content-type', 'last-event-id']
+
+/**
+ * A `fetch` that sends headers of the application's only to the origin that they are for. Node's own takes
+ * `Authorization` and cookies away where a redirect leads to another origin, and sends all others on. Browsers
+ * do not tell where a redirect leads, so this is not for them.
+ */
+export function followingRedirects(fetch: Fetch = globalThis.fetch): Fetch {
+  return async (target, given = {}) => {
+    let url = new URL(String(target))
+    let init = { ...given, headers: new Headers(given.headers), redirect: 'manual' as const }
+    for (let count = 0; ; count++) {
+      const response = await fetch(url.href, init)
+      const { status } = response
+      const location = response.headers.get('location')
+      if (location === null || ![301, 302, 303, 307, 308].includes(status)) return response
+      // So that its connection ends.
+      response.body?.cancel().catch(() => undefined)
+      const next = new URL(location, url)
+      if (!/^https?:$/.test(next.protocol) || count === maxRedirects) throw refused(status)
+      const headers = next.origin === url.origin ? init.headers : only(harmless, init.headers)
+      const isGet = status === 303 || (status < 303 && init.method === 'POST')
+      init = { ...init, headers, ...(isGet && { method: 'GET', body: null }) }
+      if (isGet) headers.delete('content-type')
+      url = next
+    }
+  }
+}
+
+function only(names: readonly string[], headers: Headers): Headers {
+  return new Headers([...headers].filter(([name]) => names.includes(name)))
+}
+
+function refused(status: number): EventSourceError {
+  return new EventSourceError('ERR_REDIRECT', 'The redirect leads nowhere.', {
+    ...{ status, isFinal: true },
+  })
+}

@@ -1,0 +1,68 @@
+import { EventSourceError } from './errors.js'
+import type { EventSourceOptions } from './options.js'
+
+const maxBodyLength = 1000
+
+/** Statuses that pass, beside those from 500 on. */
+const passing = [408, 425, 429]
+
+/** A day: who is told to stay away for longer asks once more. */
+const maxRetryAfterMs = 86_400_000
+
+/**
+ * Looks at the head of an answer.
+ *
+ * @returns Whether it is a stream; not when there is nothing more to come.
+ * @throws EventSourceError `ERR_STATUS`, `ERR_CONTENT_TYPE`.
+ */
+export async function checkResponse(
+  response: Response,
+  retryOn: EventSourceOptions['retryOn'],
+): Promise<boolean> {
+  const { status, headers } = response
+  if (status === 204) return false
+  const type = headers.get('content-type') ?? ''
+  const isStream = /^text\/event-stream *(;|$)/i.test(type)
+  if (status === 200 && isStream) return true
+  const error = new EventSourceError(
+    status === 200 ? 'ERR_CONTENT_TYPE' : 'ERR_STATUS',
+    `The server has answered ${status} ${type}: no event stream.`,
+    {
+      status,
+      isFinal: status < 500 && !passing.includes(status),
+      body: await beginningOf(response),
+      retryAfterMs: retryAfterOf(headers.get('retry-after')),
+    },
+  )
+  const isRetried = await retryOn?.(error, response)
+  if (isRetried !== undefined) {
+    Object.assign(error, { isFinal: !isRetried, retryAfterMs: error.retryAfterMs ?? 0 })
+  }
+  throw error
+}
+
+/** What is not asked for is left, so that the connection ends. */
+async function beginningOf({ body }: Response): Promise<string> {
+  const decoder = new TextDecoder()
+  const reader = body?.getReader()
+  let text = ''
+  try {
+    while (reader !== undefined && text.length < maxBodyLength) {
+      const { done, value } = await reader.read()
+      if (done) break
+      text += decoder.decode(value, { stream: true })
+    }
+    await reader?.cancel()
+    return text.slice(0, maxBodyLength)
+  } catch {
+    // The status is what counts.
+    return text
+  }
+}
+
+/** @returns undefined unless it is a number of seconds, or a date to come. */
+function retryAfterOf(text: string | null): number | undefined {
+  if (text === null) return undefined
+  const ms = /^\d+$/.test(text) ? Number(text) * 1000 : Date.parse(text) - Date.now()
+  return ms > 0 ? Math.min(ms, maxRetryAfterMs) : undefined
+}

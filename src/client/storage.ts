@@ -1,0 +1,32 @@
+import { EventSourceError } from './errors.js'
+
+/** Where a position is kept while the page is not there. */
+export interface PositionStorage {
+  /** @param url - That of the stream; empty when it is a function. */
+  load(url: string): string | null | undefined | Promise<string | null | undefined>
+  save(url: string, position: string): void | Promise<void>
+}
+
+/** What `sessionStorage` and `localStorage` are. */
+export interface WebStorage {
+  getItem(key: string): string | null
+  setItem(key: string, value: string): void
+}
+
+/**
+ * Keeps positions in `sessionStorage`, for a page that is reloaded.
+ *
+ * @param key - By default `headwater ` and the address of the stream. Needed where that is a function.
+ */
+export function storeIn(storage: WebStorage, key?: string): PositionStorage {
+  const keyOf = (url: string) => {
+    if (key === undefined && url === '') {
+      throw new EventSourceError('ERR_OPTION', 'The url is a function: give storeIn a key.')
+    }
+    return key ?? `headwater ${url}`
+  }
+  return {
+    load: (url) => storage.getItem(keyOf(url)),
+    save: (url, position) => storage.setItem(keyOf(url), position),
+  }
+}
