@@ -1,21 +1,32 @@
+import { randomUUID } from 'node:crypto'
 import { createServer } from 'node:http'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import express, { type ErrorRequestHandler, type Request } from 'express'
+import express, { type ErrorRequestHandler, type Request, type RequestHandler } from 'express'
 import { EventStream, EventStreamError, memoryEventLog } from 'headwater'
+import { healthHandler, statusPage } from 'headwater/observe'
 import { redisEventLog } from 'headwater/redis'
+import { resilience } from 'headwater/resilience'
 import { writeAnswer } from './answer.js'
 import { createCuts } from './cuts.js'
+import { deaths, ExportWorker, resultOf } from './export-worker.js'
+import { openJobs } from './jobs.js'
 import { listen } from './listen.js'
 import { measureLoad } from './load.js'
 import { jsonBody, RequestError, readIdempotencyKey, readMessage, readText } from './message.js'
-import { askPage, assets, isProxied, page, securityHeaders } from './site.js'
+import { askPage, assets, exportPage, isProxied, page, securityHeaders } from './site.js'
+import { signIn, userOf } from './user.js'
 
 // With events in Redis, any number of processes can serve the same page: see cluster.ts, which also
 // gives each of them a name. Who comes through a GRIP proxy is held by the proxy: see pushpin.ts.
 const { REDIS_URL, GRIP_URL, PROCESS_NAME } = process.env
 const log = REDIS_URL ? redisEventLog({ redis: REDIS_URL }) : memoryEventLog()
-const eventStream = new EventStream({ log, grip: GRIP_URL || undefined })
+const eventStream = new EventStream({
+  log,
+  grip: GRIP_URL || undefined,
+  // Short, for people who wait for a death to be noticed. The defaults are 15 s and 2 min.
+  registry: { heartbeatMs: 1000, orphanAfterMs: 20_000 },
+})
 const app = express()
 
 try {
@@ -29,7 +40,7 @@ app.disable('x-powered-by')
 app.use(securityHeaders)
 app.use('/assets', assets)
 
-for (const name of ['room', 'page', 'answer']) {
+for (const name of ['room', 'page', 'answer', 'job']) {
   app.param(name, (_req, _res, next, id: string) => {
     if (/^[A-Za-z0-9-]{1,40}$/.test(id)) next()
     else next(new RequestError(400, `The ${name} takes 1 to 40 letters, digits and hyphens.`))
@@ -99,6 +110,75 @@ app.post('/answers/:answer/stop', ...jsonBody, async (req, res) => {
   res.json({ state: status.state })
 })
 
+// Exports: jobs whose events a worker sends. Of one that has gone silent the guardian finds out what came of it.
+
+const jobs = await openJobs(REDIS_URL)
+const { registry, guardian, sendStreamEvent, recoveryHandler } = resilience(eventStream, {
+  // As short as the above: the defaults are 30 s.
+  intervalMs: 1000,
+  thresholdMs: 3000,
+  async checkJobCompletion({ streamId }) {
+    const csv = await jobs.get(streamId, 'csv')
+    if (csv === undefined) return undefined
+    return { state: 'completed', result: resultOf(csv), reason: 'found by the guardian' }
+  },
+})
+const worker = new ExportWorker(jobs, sendStreamEvent, PROCESS_NAME)
+
+/** The recovery endpoint has the same rule built in. */
+const ownJob: RequestHandler<{ job: string }> = async (req, _res, next) => {
+  const stream = await registry.getStream(`job-${req.params.job}`)
+  if (stream === undefined) throw new RequestError(404, 'There is no such export.')
+  if (stream.userId !== userOf(req)) throw new RequestError(403, 'This is somebody else’s export.')
+  next()
+}
+
+app.get('/export', signIn, exportPage)
+
+app.post('/jobs', ...jsonBody, async (req, res) => {
+  // Whoever knows an id may append, so clients do not choose it.
+  const id = randomUUID()
+  const streamId = `job-${id}`
+  await registry.register({ streamId, streamType: 'export', userId: userOf(req) })
+  worker.start(streamId)
+  res.status(201).json({ id })
+})
+
+app.get('/jobs', async (req, res) => {
+  const streams = await registry.getUserStreams(userOf(req))
+  const own = streams.filter(({ streamType }) => streamType === 'export').slice(0, 20)
+  res.json(
+    own.map(({ streamId, startedAt, state }) => ({
+      id: streamId.slice('job-'.length),
+      startedAt,
+      state,
+    })),
+  )
+})
+
+app.get('/jobs/:job/events', ownJob, eventStream.streams.handler('job-{job}'))
+app.get('/jobs/:job/recover', recoveryHandler({ id: 'job-{job}', user: userOf }))
+
+app.get('/jobs/:job/export.csv', ownJob, async (req, res) => {
+  const csv = await jobs.get(`job-${req.params.job}`, 'csv')
+  if (csv === undefined) throw new RequestError(404, 'This export has no file.')
+  res.attachment('export.csv').send(csv)
+})
+
+app.post('/jobs/:job/death', ...jsonBody, ownJob, async (req, res) => {
+  const when = deaths.find((death) => death === Object(req.body).when)
+  if (when === undefined) throw new RequestError(400, `when takes one of: ${deaths.join(', ')}.`)
+  // Whichever process its worker is in, that looks here.
+  await jobs.set(`job-${req.params.job}`, 'death', when)
+  res.json({})
+})
+
+// For operators. This page has no secrets, and its visitors no names: yours goes behind a guard of your own, as
+// in app.use('/status', requireAdmin, statusPage(eventStream)).
+
+app.use('/status', statusPage(eventStream))
+app.get('/healthz', healthHandler(eventStream, { details: false }))
+
 // Proof: a page has its connection cut, and asks for events once it is away.
 
 const proofEvents = 20
@@ -151,6 +231,8 @@ const answerError: ErrorRequestHandler = (error, _req, res, next) => {
 }
 app.use(answerError)
 
+guardian.start()
+
 const server = createServer(app)
 // cluster.ts or pushpin.ts, if that has started this process, stands between it and visitors.
 const isBehind = process.channel !== undefined
@@ -165,8 +247,11 @@ const lastAnswersMs = 1000
 async function shutDown(): Promise<void> {
   stopping.abort()
   server.close()
+  await worker.stop()
+  await guardian.stop()
   await eventStream.close()
   await log.close()
+  jobs.close()
   server.closeIdleConnections()
   // A proxy keeps those open for more requests that were answered just now.
   setTimeout(() => server.closeAllConnections(), lastAnswersMs).unref()

@@ -40,3 +40,7 @@ export const page: RequestHandler = (req, res) => {
 export const askPage: RequestHandler = (_req, res) => {
   res.sendFile('ask.html', { root: publicFolder })
 }
+
+export const exportPage: RequestHandler = (_req, res) => {
+  res.sendFile('export.html', { root: publicFolder })
+}

@@ -7,6 +7,12 @@ import { until } from '../support/until.js'
 import { answerOf, untilLongerThan, untilState } from './ask-page.js'
 import { complaintsOf, textsOf } from './chat-page.js'
 import { count, ExampleProcess } from './example-process.js'
+import { fileOf, letWorkerDie, startExport, statesOf, untilMoreRowsThan } from './export-page.js'
+
+/** The process whose worker writes the export that a page shows. */
+async function workerOf(page: Page): Promise<string> {
+  return (await page.textContent('#figures'))?.split(' · ')[1] ?? ''
+}
 
 /** The name of the process that serves a page. */
 async function serverOf(page: Page): Promise<string> {
@@ -19,7 +25,10 @@ describeWithRedis('the Express example as two processes', () => {
     let cluster: ExampleProcess
 
     beforeEach(async () => {
-      cluster = await ExampleProcess.start('cluster.js', { needs: 'redis-server' })
+      cluster = await ExampleProcess.start('cluster.js', {
+        needs: 'redis-server',
+        env: { ROW_MS: '40' },
+      })
     })
 
     afterEach(async () => {
@@ -76,6 +85,50 @@ describeWithRedis('the Express example as two processes', () => {
       const [text = '', ...same] = await Promise.all(pages.map(answerOf))
       expect(text.length).toBeGreaterThan(50)
       expect(same).toEqual([text, text])
+    })
+
+    test('shows an export through either process, whichever works on it', async () => {
+      const cookie = (await fetch(`${cluster.url}/export`)).headers.get('set-cookie') ?? ''
+      const headers = { Cookie: cookie, 'Content-Type': 'application/json' }
+      const job = await fetch(`${cluster.url}/jobs`, { method: 'POST', headers, body: '{}' })
+      const { id } = (await job.json()) as { id: string }
+      const events = `${cluster.url}/jobs/${id}/events`
+      // Both are open at once, so each has a connection, and the proxy takes them to different processes.
+      const both = [await fetch(events, { headers }), await fetch(events, { headers })]
+      const [one = '', other] = await Promise.all(both.map((response) => response.text()))
+
+      const eventsOf = (text = '') => text.match(/^event: .*\ndata: .*\nid: .*$/gm)
+      expect(one.match(/^event: progress$/gm)?.length).toBe(120)
+      expect(one).toContain('data: {"state":"completed","event":"done"}')
+      expect(eventsOf(other)).toEqual(eventsOf(one))
+    })
+
+    test('tells what became of an export whose process was killed, or told to end', async () => {
+      const page = await browser.openPage(`${cluster.url}/export`)
+      const ends = { SIGKILL: 'orphaned', SIGTERM: 'aborted' } as const
+      for (const signal of ['SIGKILL', 'SIGTERM'] as const) {
+        await startExport(page)
+        await untilMoreRowsThan(page, 5)
+        const name = await workerOf(page)
+        const pid = cluster.pidOf(name)
+        process.kill(pid, signal)
+        await untilState(page, ends[signal])
+        await until(() => cluster.pidOf(name) !== pid)
+      }
+      await page.getByText('The server was shut down.').waitFor()
+      await until(async () => (await statesOf(page)).length === 2)
+      expect(await statesOf(page)).toEqual(['aborted', 'orphaned'])
+    })
+
+    test('finds the result of a worker that died before it could say so, in either process', async () => {
+      const page = await browser.openPage(`${cluster.url}/export`)
+      for (let round = 0; round < 2; round++) {
+        await startExport(page)
+        await letWorkerDie(page, 'after its work')
+        await untilState(page, 'completed')
+        expect(await page.textContent('#outcome')).toContain('found by the guardian')
+        expect((await fileOf(page)).length).toBe(121)
+      }
     })
 
     test('publishes each load sample once, and leaves nothing behind when it is told to end', async () => {

@@ -6,13 +6,16 @@ import { describeWithRedis } from '../support/describe-with-redis.js'
 import { isRunning } from '../support/is-running.js'
 import { RedisServer } from '../support/redis-server.js'
 import { until } from '../support/until.js'
+import { untilState } from './ask-page.js'
 import { complaintsOf, say, textsOf } from './chat-page.js'
 import { count, ExampleProcess } from './example-process.js'
+import { fileOf, letWorkerDie, startExport, statesOf } from './export-page.js'
 
 let example: ExampleProcess
 
 async function start(redisUrl = ''): Promise<void> {
-  example = await ExampleProcess.start('pushpin.js', { needs: 'pushpin', redisUrl })
+  const env = { ROW_MS: '40' }
+  example = await ExampleProcess.start('pushpin.js', { needs: 'pushpin', redisUrl, env })
 }
 
 async function openRoom(browser: Chromium, room: string): Promise<Page> {
@@ -83,6 +86,19 @@ describeWithPushpin('the Express example through Pushpin', () => {
       expect(await textsOf(page)).toEqual(['said anew'])
       expect(await page.locator('#log li[data-event="(lost)"]').count()).toBe(0)
       expect(example.pidOf('server')).not.toBe(killed)
+    })
+
+    test('follows exports to their end, also of a worker that has died', async () => {
+      await start()
+      const page = await browser.openPage(`${example.url}/export`)
+      await startExport(page)
+      await untilState(page, 'completed')
+      expect((await fileOf(page)).length).toBe(121)
+      await startExport(page)
+      await letWorkerDie(page, 'in its work')
+      await untilState(page, 'orphaned')
+      await until(async () => (await statesOf(page)).length === 2)
+      expect(await statesOf(page)).toEqual(['orphaned', 'completed'])
     })
 
     test.each(['SIGTERM', 'SIGKILL'] as const)('leaves nothing behind after %s', async (signal) => {
