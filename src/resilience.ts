@@ -14,6 +14,6 @@ export {
 } from './resilience/guardian.js'
 export type { RegistryOptions } from './resilience/options.js'
 export type { RegisteredStream } from './resilience/record.js'
-export { type RecoveryOptions, recoveryHandler } from './resilience/recovery-handler.js'
-export { type Resilience, resilience } from './resilience/resilience.js'
+export { ownerOnly, type RecoveryOptions, recoveryHandler } from './resilience/recovery-handler.js'
+export { type Resilience, resilience, type SendStreamEvent } from './resilience/resilience.js'
 export { type NewStream, StreamRegistry } from './resilience/stream-registry.js'

@@ -6,7 +6,7 @@ import express, { type ErrorRequestHandler, type Request, type RequestHandler } 
 import { EventStream, EventStreamError, memoryEventLog } from 'headwater'
 import { healthHandler, statusPage } from 'headwater/observe'
 import { redisEventLog } from 'headwater/redis'
-import { resilience } from 'headwater/resilience'
+import { ownerOnly, resilience } from 'headwater/resilience'
 import { writeAnswer } from './answer.js'
 import { createCuts } from './cuts.js'
 import { deaths, ExportWorker, resultOf } from './export-worker.js'
@@ -126,10 +126,12 @@ const { registry, guardian, sendStreamEvent, recoveryHandler } = resilience(even
 const worker = new ExportWorker(jobs, sendStreamEvent, PROCESS_NAME)
 
 /** The recovery endpoint has the same rule built in. */
+const isOwner = ownerOnly(eventStream, userOf)
+
 const ownJob: RequestHandler<{ job: string }> = async (req, _res, next) => {
-  const stream = await registry.getStream(`job-${req.params.job}`)
-  if (stream === undefined) throw new RequestError(404, 'There is no such export.')
-  if (stream.userId !== userOf(req)) throw new RequestError(403, 'This is somebody else’s export.')
+  if (!(await isOwner(req, `job-${req.params.job}`))) {
+    throw new RequestError(403, 'There is no such export of yours.')
+  }
   next()
 }
 
@@ -156,7 +158,8 @@ app.get('/jobs', async (req, res) => {
   )
 })
 
-app.get('/jobs/:job/events', ownJob, eventStream.streams.handler('job-{job}'))
+const followed = eventStream.streams.handler('job-{job}', undefined, { authorize: isOwner })
+app.get('/jobs/:job/events', followed)
 app.get('/jobs/:job/recover', recoveryHandler({ id: 'job-{job}', user: userOf }))
 
 app.get('/jobs/:job/export.csv', ownJob, async (req, res) => {

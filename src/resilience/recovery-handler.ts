@@ -15,6 +15,9 @@ import type { RegisteredStream } from './record.js'
 import { unknownStream } from './shared.js'
 import { StreamRegistry } from './stream-registry.js'
 
+/** Who sends a request, as the application knows. */
+type Asking<Req> = (req: Req) => string | number | undefined | Promise<string | number | undefined>
+
 export interface RecoveryOptions<Req = RequestLike> {
   /**
    * The id of the stream: a name with `{token}` for a value of the route's parameters, or a function.
@@ -24,9 +27,7 @@ export interface RecoveryOptions<Req = RequestLike> {
   /**
    * Who asks. Only the owner of a stream gets it; who is nobody gets those that are nobody's.
    */
-  readonly user?:
-    | ((req: Req) => string | number | undefined | Promise<string | number | undefined>)
-    | undefined
+  readonly user?: Asking<Req> | undefined
   /** Whether a request may have a stream. It takes the place of `user`; false answers 403. */
   readonly authorize?:
     | ((req: Req, stream: RegisteredStream) => boolean | Promise<boolean>)
@@ -54,12 +55,10 @@ export function recoveryHandler<Req extends RequestLike = RequestLike>(
   const registry = new StreamRegistry(eventStream)
   const completions = new CompletionStore(eventStream)
 
-  async function isAllowed(req: Req, stream: RegisteredStream): Promise<boolean> {
-    if (authorize !== undefined) return (await authorize(req, stream)) === true
-    if (stream.userId === undefined) return true
-    const asking = await user?.(req)
-    return asking !== undefined && asking !== null && String(asking) === stream.userId
-  }
+  const isAllowed = async (req: Req, stream: RegisteredStream) =>
+    authorize === undefined
+      ? isOwner(stream, await user?.(req))
+      : (await authorize(req, stream)) === true
 
   return toHandler<Req>(async (req, response) => {
     const res = response as ServerResponse
@@ -98,6 +97,31 @@ export function recoveryHandler<Req extends RequestLike = RequestLike>(
     const events = found.events.map(toJsonEvent)
     return { status, streamId, streamType, startedAt, ...found, events, isReset, result, reason }
   }
+}
+
+/**
+ * The same rule for routes: only the owner of a stream may follow it, and who is nobody those that are nobody's. A
+ * stream that is not registered is given to none.
+ *
+ * ```ts
+ * app.get('/jobs/:id', eventStream('job-{id}', { authorize: ownerOnly(eventStream, (req) => req.user?.id) }))
+ * ```
+ */
+export function ownerOnly<Req = RequestLike>(
+  eventStream: EventStream,
+  user: Asking<Req>,
+): (req: Req, channel: string) => Promise<boolean> {
+  const registry = new StreamRegistry(eventStream)
+  checkFunction('user', user ?? null)
+  return async (req, channel) => {
+    const stream = await registry.getStream(channel)
+    return stream !== undefined && isOwner(stream, await user(req))
+  }
+}
+
+function isOwner({ userId }: RegisteredStream, user: string | number | undefined | null): boolean {
+  if (userId === undefined) return true
+  return user !== undefined && user !== null && String(user) === userId
 }
 
 /** @returns undefined where a client that has one for something else has none for this stream. */

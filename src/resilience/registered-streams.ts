@@ -93,8 +93,12 @@ export class RegisteredStreams {
     const encoded = encodeEnding(ending)
     const end = (await this.log.endStream(id, encoded))?.end
     const isEnd = end?.data === encoded.data
-    if (end !== undefined && isEnd) await this.#relay(id, [end])
-    const isRecorded = await this.store.end(id, end === undefined ? ending.state : stateOf(end))
+    const state = end === undefined ? ending.state : stateOf(end)
+    const [isRecorded] = await Promise.all([
+      this.store.end(id, state),
+      // A proxy that is slow holds up nobody who asks the registry.
+      end !== undefined && isEnd ? this.#relay(id, [end]) : undefined,
+    ])
     return end === undefined ? isRecorded : isEnd && isRecorded !== false
   }
 

@@ -10,6 +10,14 @@ import { registeredStreams } from './parts.js'
 import { type RecoveryOptions, recoveryHandler } from './recovery-handler.js'
 import { StreamRegistry } from './stream-registry.js'
 
+/** See {@link Resilience.sendStreamEvent}. */
+export type SendStreamEvent = (
+  streamId: string,
+  eventType: string,
+  data?: unknown,
+  isTerminal?: boolean | StreamEnd,
+) => Promise<EntryId>
+
 /** All that looks after the streams of one event stream. */
 export interface Resilience {
   readonly registry: StreamRegistry
@@ -26,12 +34,7 @@ export interface Resilience {
    * @throws EventStreamError `ERR_STREAM_UNKNOWN`, `ERR_STREAM_ENDED`; `ERR_STREAM_PRODUCED` when it has a source of
    *   its own; what `publishEvent` throws.
    */
-  sendStreamEvent(
-    streamId: string,
-    eventType: string,
-    data?: unknown,
-    isTerminal?: boolean | StreamEnd,
-  ): Promise<EntryId>
+  readonly sendStreamEvent: SendStreamEvent
   /** See {@link recoveryHandler}. */
   recoveryHandler<Req extends RequestLike = RequestLike>(
     options?: RecoveryOptions<Req>,

@@ -114,8 +114,10 @@ export class Sender {
       }
       const last = entries.at(-1) as StoredEvent
       line.head = last.id
-      await this.#streams.appended(channel, entries)
-      await this.#tell(channel, line, ending && last)
+      await Promise.all([
+        this.#streams.appended(channel, entries),
+        this.#tell(channel, line, ending && last),
+      ])
       return entries
     }
   }
@@ -140,7 +142,7 @@ export class Sender {
 }
 
 function newLine(): Line {
-  return { waiting: [], head: undefined, heardAt: performance.now(), isSending: false }
+  return { waiting: [], head: undefined, heardAt: Number.NEGATIVE_INFINITY, isSending: false }
 }
 
 function entriesOf(

@@ -88,7 +88,14 @@ describe('the package', () => {
       true,
       'function',
       ['healthHandler', 'metricsHandler', 'prometheusMetrics', 'statusPage'],
-      ['CompletionStore', 'StreamGuardian', 'StreamRegistry', 'recoveryHandler', 'resilience'],
+      [
+        'CompletionStore',
+        'StreamGuardian',
+        'StreamRegistry',
+        'ownerOnly',
+        'recoveryHandler',
+        'resilience',
+      ],
     ])
   })
 

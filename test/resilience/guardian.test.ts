@@ -128,6 +128,18 @@ describe('a guardian', () => {
     await again
   })
 
+  test('leaves alone what events are sent to, from the first one on', async () => {
+    const { registry, sendStreamEvent, guardian, stop, stateOf } = setUpGuardians()
+    await registry.register({ streamId: 'job' })
+    await until(async () => (await registry.getStaleStreams(0.09)).length === 1)
+    await sendStreamEvent('job', 'progress', 1)
+    expect(await registry.getStaleStreams(0.09)).toEqual([])
+    guardian.start()
+    await once(guardian, 'health')
+    await stop()
+    expect(await stateOf('job')).toBe('active')
+  })
+
   test('goes on with a stream whose job is running, and asks again', async () => {
     const asked: string[] = []
     const { registry, guardian, stop, stateOf } = setUpGuardians({

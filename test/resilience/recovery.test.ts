@@ -2,7 +2,12 @@ import { describe, expect, test } from '@jest/globals'
 import type { ErrorRequestHandler } from 'express'
 import type { EventStreamOptions } from '../../src/index.js'
 import { memoryEventLog } from '../../src/index.js'
-import { type RecoveryOptions, recoveryHandler, resilience } from '../../src/resilience.js'
+import {
+  ownerOnly,
+  type RecoveryOptions,
+  recoveryHandler,
+  resilience,
+} from '../../src/resilience.js'
 import { setUp } from '../support/app.js'
 import { Faucet } from '../support/faucet.js'
 import { startServer } from '../support/server.js'
@@ -187,5 +192,29 @@ describe('the recovery endpoint', () => {
         expect.objectContaining({ code: 'ERR_OPTION' }),
       )
     }
+  })
+})
+
+describe('ownerOnly', () => {
+  test('lets the owner of a stream follow it, and nobody else', async () => {
+    const { app, eventStream, serve } = setUp()
+    const { registry } = resilience(eventStream)
+    const authorize = ownerOnly(eventStream, ({ headers }) => headers['x-user'] as string)
+    app.get('/jobs/:id', eventStream('{id}', { authorize }))
+    const get = await serve()
+    await registry.register({ streamId: 'hers', userId: 'ann' })
+    await registry.register({ streamId: 'nobodys' })
+    const statusOf = async (id: string, user?: string) => {
+      const client = await get(`/jobs/${id}`, {
+        headers: user === undefined ? {} : { 'x-user': user },
+      })
+      client.destroy()
+      return client.status
+    }
+    expect(await statusOf('hers', 'ann')).toBe(200)
+    expect(await statusOf('hers', 'bob')).toBe(403)
+    expect(await statusOf('hers')).toBe(403)
+    expect(await statusOf('nobodys')).toBe(200)
+    expect(await statusOf('unknown', 'ann')).toBe(403)
   })
 })
