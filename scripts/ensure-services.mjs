@@ -62,6 +62,19 @@ const services = {
       win32: 'winget install Mozilla.Firefox',
     },
   },
+  nginx: {
+    tests: 'The tests behind a proxy',
+    title: 'nginx (1.20 or later)',
+    programs: ['nginx'],
+    places: {
+      // Which is in the PATH of root only.
+      linux: ['/usr/sbin/nginx'],
+      darwin: ['/opt/homebrew/bin/nginx', '/usr/local/bin/nginx'],
+    },
+    variable: 'NGINX_PATH',
+    debianPackage: 'nginx',
+    install: { darwin: 'brew install nginx', win32: 'apt-get install nginx, in WSL' },
+  },
   pushpin: {
     tests: 'The GRIP tests',
     title: 'Pushpin (1.36 or later)',

@@ -1,22 +1,29 @@
 #!/usr/bin/env node
 import { parseArgs } from 'node:util'
+import { type CommandResult, doctorCommand, doctorOptions } from './doctor/command.js'
 import { schemaSql } from './log/postgres/schema.js'
 import { purgePostgres, setUpPostgres } from './log/postgres/set-up.js'
 
 const usage = `Usage: headwater postgres <command> [options]
+       headwater doctor <url> [options]
 
-Commands:
-  setup            makes the tables of an event log, or brings them up to date
-  purge            deletes what is past its age, as logs do by themselves
+Commands of postgres:
+  setup                makes the tables of an event log, or brings them up to date
+  purge                deletes what is past its age, as logs do by themselves
 
-Options:
-  --url <url>      postgres://user:password@host:5432/database; by default DATABASE_URL
-  --schema <name>  the schema of the tables; by default headwater
-  --print          of setup: prints the SQL that makes a new schema, and does nothing
-`
+Options of postgres:
+  --url <url>          postgres://user:password@host:5432/database; by default DATABASE_URL
+  --schema <name>      the schema of the tables; by default headwater
+  --print              of setup: prints the SQL that makes a new schema, and does nothing
+
+doctor says what a proxy, or anything else on the way, does to the event stream at a URL.
+It ends with 0, with 1 when it found problems, and with 2 when it could not look.
+
+Options of doctor:
+${doctorOptions}`
 
 /** @returns What to print. */
-async function run(args: string[]): Promise<string> {
+async function runPostgres(args: string[]): Promise<string> {
   const { values, positionals } = parseArgs({
     args,
     allowPositionals: true,
@@ -46,10 +53,21 @@ async function run(args: string[]): Promise<string> {
     : `Brought the schema ${schema} from version ${from} to version ${to}.\n`
 }
 
+async function run(argv: string[]): Promise<CommandResult> {
+  const [command, ...args] = argv
+  if (command !== 'doctor') return { text: await runPostgres(argv), exitCode: 0 }
+  if (args.includes('--help')) return { text: usage, exitCode: 0 }
+  return doctorCommand(args)
+}
+
 run(process.argv.slice(2)).then(
-  (text) => process.stdout.write(text),
+  ({ text, exitCode }) => {
+    process.stdout.write(text)
+    process.exitCode = exitCode
+  },
   (error: unknown) => {
     process.stderr.write(`${error instanceof Error ? error.message : error}\n`)
-    process.exitCode = 1
+    // 1 means that the doctor has found something.
+    process.exitCode = process.argv[2] === 'doctor' ? 2 : 1
   },
 )

@@ -6,6 +6,7 @@ export type Service =
   | 'chromium'
   | 'faketime'
   | 'firefox'
+  | 'nginx'
   | 'postgresql'
   | 'pushpin'
   | 'redis-server'

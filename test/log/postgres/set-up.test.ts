@@ -1,30 +1,14 @@
-import { once } from 'node:events'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import { Pool } from 'pg'
 import { migrations } from '../../../src/log/postgres/migrations.js'
 import { migrate } from '../../../src/log/postgres/set-up.js'
 import { postgresEventLog, purgePostgres, setUpPostgres } from '../../../src/postgres.js'
+import { cli } from '../../support/cli.js'
 import { describeWithPostgres } from '../../support/describe-with-postgres.js'
 import { freePort } from '../../support/free-port.js'
 import { PostgresServer } from '../../support/postgres-server.js'
-import { spawnTypeScript } from '../../support/spawn-typescript.js'
 
 const newest = migrations.at(-1)?.version as number
-
-/** As `npx headwater` would, with what it prints and how it ends. */
-async function cli(
-  ...args: readonly string[]
-): Promise<{ readonly text: string; readonly code: number }> {
-  const script =
-    "process.stderr.write = process.stdout.write.bind(process.stdout); import('../../src/cli.js')"
-  const child = spawnTypeScript(script, 'headwater', ...args)
-  let text = ''
-  child.stdout.on('data', (chunk) => {
-    text += chunk
-  })
-  const [code] = (await once(child, 'close')) as [number]
-  return { text, code }
-}
 
 describeWithPostgres('setUpPostgres', () => {
   let server: PostgresServer
