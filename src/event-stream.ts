@@ -1,27 +1,29 @@
 import { Callable } from './callable.js'
 import { checkChannel } from './core/channels.js'
-import { EventStreamError } from './core/errors.js'
-import { controlEvents, type NewEvent } from './core/event.js'
+import { controlEvents } from './core/event.js'
 import { checkWhole } from './core/options.js'
 import { isEndId } from './core/stream-end.js'
+import type { AnyChannels, EventOn, NamedChannel } from './core/typed-channels.js'
 import { encodeBlock, encodeComment } from './core/wire.js'
+import { errorReporter } from './error-reporter.js'
 import { EventStreams } from './event-streams.js'
 import { Grip } from './grip.js'
 import { Hub } from './hub/hub.js'
 import { isRemoteLog, type StoredEvent } from './log/event-log.js'
 import { Admission } from './middleware/admission.js'
-import { type ChannelSource, channelResolver, checkChannels } from './middleware/channel-source.js'
-import {
-  checkRouteOptions,
-  Endpoint,
-  type EndpointHost,
-  type OpenStream,
-  type RouteOptions,
-} from './middleware/endpoint.js'
+import { channelResolver, checkChannels } from './middleware/channel-source.js'
+import { Endpoint, type EndpointHost } from './middleware/endpoint.js'
+import { answerFetch, checkFetchOptions, type FetchOptions } from './middleware/fetch.js'
 import type { HeldStream } from './middleware/grip/function-kicks.js'
 import { linkHandler } from './middleware/grip/link-handler.js'
 import type { EventStreamHandler } from './middleware/handler.js'
 import type { RequestLike, ResponseLike } from './middleware/request.js'
+import { type RouteArguments, splitRoute } from './middleware/route-arguments.js'
+import {
+  checkRouteOptions,
+  type OpenStream,
+  type RouteOptions,
+} from './middleware/route-options.js'
 import type { Health } from './observe/health.js'
 import { type Metrics, readMetrics } from './observe/metrics.js'
 import { observed } from './observe/observed.js'
@@ -29,17 +31,14 @@ import { Observer } from './observe/observer.js'
 import { type EventStreamOptions, type ResolvedOptions, resolveOptions } from './options.js'
 import { ChannelPublisher } from './publishers/channel-publisher.js'
 import type { ChannelWritable, ChannelWritableOptions } from './publishers/channel-writable.js'
+import { CheckedPublisher } from './publishers/checked.js'
 import { LoggedPublisher } from './publishers/logged.js'
 import type { Published, Publisher } from './publishers/publisher.js'
 import { createTracks } from './resilience/create-tracks.js'
 import type { Tracks } from './resilience/tracks.js'
 
-/** Channels of a route, then its options. */
-export type RouteArguments<Req> =
-  | readonly ChannelSource<Req>[]
-  | readonly [...ChannelSource<Req>[], RouteOptions<Req>]
-
-export interface EventStream {
+// biome-ignore lint/correctness/noUnusedVariables: of the class, whose parameters are the same.
+export interface EventStream<Channels extends object = AnyChannels> {
   /** The same as {@link EventStream.route}. */
   <Req extends RequestLike = RequestLike>(...route: RouteArguments<Req>): EventStreamHandler<Req>
 }
@@ -53,13 +52,17 @@ export interface EventStream {
  * app.get('/events/:id', eventStream('{id}'))
  * await eventStream.publishEvent('7', { event: 'message', data: { text: 'hello' } })
  * ```
+ *
+ * @typeParam Channels - Events of each channel, and their data: `{ 'room-{id}': { message: Message } }`. By default
+ *   anything can be published.
  */
 // biome-ignore lint/suspicious/noUnsafeDeclarationMerging: how TypeScript is told of the call.
-export class EventStream extends Callable {
+export class EventStream<Channels extends object = AnyChannels> extends Callable {
   /** Streams that outlive their readers: LLM answers, exports, the output of jobs. */
   readonly streams: EventStreams
   readonly #options: ResolvedOptions
   readonly #observer = new Observer(this)
+  readonly #onError: (error: unknown) => void
   readonly #hub: Hub
   readonly #grip: Grip | undefined
   readonly #publisher: Publisher
@@ -71,12 +74,13 @@ export class EventStream extends Callable {
   #closing: Promise<void> | undefined
 
   /** @throws EventStreamError `ERR_OPTION` when an option cannot work. */
-  constructor(options?: EventStreamOptions | null) {
+  constructor(options?: EventStreamOptions<Channels> | null) {
     super('route')
     this.#options = resolveOptions(options)
-    const { log, grip, keepAlive, maxEventBytes } = this.#options
+    const { log, grip, keepAlive, maxEventBytes, schemas } = this.#options
     const observer = this.#observer
-    const onError = (error: unknown) => this.#onError(error)
+    const onError = errorReporter(this.#options, observer)
+    this.#onError = onError
     const keepAliveText =
       keepAlive === 'comment'
         ? encodeComment('')
@@ -113,7 +117,8 @@ export class EventStream extends Callable {
         onError,
       })
     }
-    this.#publisher = new LoggedPublisher(log, maxEventBytes, observer, this.#grip?.relay)
+    const logged = new LoggedPublisher(log, maxEventBytes, observer, this.#grip?.relay)
+    this.#publisher = schemas ? new CheckedPublisher(logged, schemas, observer) : logged
     this.#admission = new Admission(this.#options)
     this.#runHost = this.#newHost()
   }
@@ -156,6 +161,25 @@ export class EventStream extends Callable {
   }
 
   /**
+   * Answers one Web request: what {@link EventStream.run} does, for app routes of Next.js, Hono and others. The
+   * response's stream waits for its reader, and ends when the request's signal aborts. What comes through a GRIP
+   * proxy is passed on, and not held there.
+   *
+   * @param channels - Names as they are; `{token}` means nothing here.
+   * @throws EventStreamError with a `status`: `errorResponse` of `headwater/fetch` makes an answer of it.
+   */
+  async fetch(
+    request: Request,
+    channels: string | readonly string[],
+    options: FetchOptions = {},
+  ): Promise<Response> {
+    checkFetchOptions(options)
+    const { maxChannelsPerConnection } = this.#options
+    const resolve = async () => checkChannels([channels].flat(), maxChannelsPerConnection)
+    return answerFetch(request, this.#runHost, resolve, options)
+  }
+
+  /**
    * A handler for {@link EventStreamOptions.gripLinkPath}: answers GRIP proxies that ask for what their
    * clients missed, and nobody else. It goes before whatever asks for a cookie.
    */
@@ -167,24 +191,35 @@ export class EventStream extends Callable {
    * Publishes one event.
    *
    * @returns The event's id, once it is in the log, and every client will have it.
-   * @throws EventStreamError `ERR_CHANNEL`, `ERR_EVENT`, `ERR_FIELD`, `ERR_DATA`,
+   * @throws EventStreamError `ERR_CHANNEL`, `ERR_EVENT`, `ERR_FIELD`, `ERR_DATA`, `ERR_SCHEMA`,
    *   `ERR_EVENT_TOO_LARGE`: nothing was published. `ERR_LOG_CLOSED`, `ERR_CHANNEL_CLOSED`: it is
    *   too late. `ERR_PUBLISH_PARTIAL`: it is in the log, and a GRIP proxy could not be told; its
    *   clients have it once it can be.
    */
-  async publishEvent(channel: string, event: NewEvent): Promise<Published> {
+  async publishEvent<Name extends string>(
+    channel: NamedChannel<Channels, Name>,
+    event: EventOn<Channels, Name>,
+  ): Promise<Published> {
     const [published] = await this.#publisher.publish(channel, [event])
     return published as Published
   }
 
   /** A publisher of one channel. It holds nothing, so it need not be kept or freed. */
-  getChannelPublisher(channel: string): ChannelPublisher {
+  getChannelPublisher<Name extends string>(
+    channel: NamedChannel<Channels, Name>,
+  ): ChannelPublisher<EventOn<Channels, Name>> {
     return new ChannelPublisher(this.#publisher, channel)
   }
 
-  /** A stream that publishes the objects `{ event, data }` that are written to it. */
-  createChannelWritable(channel: string, options?: ChannelWritableOptions): ChannelWritable {
-    return this.getChannelPublisher(channel).createWritable(options)
+  /**
+   * A stream that publishes the objects `{ event, data }` that are written to it. Of these the compiler knows nothing,
+   * as the types of Node's streams take anything.
+   */
+  createChannelWritable<Name extends string>(
+    channel: NamedChannel<Channels, Name>,
+    options?: ChannelWritableOptions,
+  ): ChannelWritable {
+    return new ChannelPublisher(this.#publisher, channel).createWritable(options)
   }
 
   /**
@@ -270,7 +305,7 @@ export class EventStream extends Callable {
       tracker: this.#tracks,
       whenUnavailable: this.#options.whenUnavailable,
       isClosing: () => this.#closing !== undefined,
-      onError: (error) => this.#onError(error),
+      onError: this.#onError,
     }
   }
 
@@ -279,20 +314,6 @@ export class EventStream extends Callable {
     if (this.#grip === undefined) return
     await this.#grip.relay.relay(channel, entries)
     if (isEndId(entries.at(-1)?.id ?? '')) await this.#grip.kick(channel)
-  }
-
-  /** What a log out of reach makes fail is many things, and it tells of itself once. */
-  #onError(error: unknown): void {
-    const { log, onError } = this.#options
-    this.#observer.failed(error)
-    const isKnown = error instanceof EventStreamError && error.code === 'ERR_LOG_UNAVAILABLE'
-    if (isKnown && isRemoteLog(log)) return
-    try {
-      onError(error)
-    } catch (thrown) {
-      // There is nobody behind it who could be told.
-      process.emitWarning(thrown instanceof Error ? thrown : String(thrown))
-    }
   }
 
   async #close(graceMs: number): Promise<void> {
@@ -306,16 +327,5 @@ export class EventStream extends Callable {
   }
 }
 
-function splitRoute<Req>(route: RouteArguments<Req>): {
-  readonly sources: readonly ChannelSource<Req>[]
-  readonly options: RouteOptions<Req>
-} {
-  const last = route.at(-1)
-  if (typeof last !== 'object' || last === null || Array.isArray(last)) {
-    return { sources: route as readonly ChannelSource<Req>[], options: {} }
-  }
-  return {
-    sources: route.slice(0, -1) as readonly ChannelSource<Req>[],
-    options: last as RouteOptions<Req>,
-  }
-}
+/** The channels of an event stream, for {@link EventsOf}: `ChannelsOf<typeof eventStream>`. */
+export type ChannelsOf<Stream> = Stream extends EventStream<infer Channels> ? Channels : never

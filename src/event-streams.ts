@@ -1,25 +1,17 @@
+import { checkChannel } from './core/channels.js'
 import type { Cursor } from './core/cursor.js'
 import { EventStreamError, quote } from './core/errors.js'
 import { isEndId } from './core/stream-end.js'
 import { type ChannelSource, channelResolver } from './middleware/channel-source.js'
-import {
-  type Begin,
-  checkRouteOptions,
-  Endpoint,
-  type EndpointHost,
-  type RouteOptions,
-} from './middleware/endpoint.js'
-import { answerFetch } from './middleware/fetch.js'
+import { Endpoint, type EndpointHost } from './middleware/endpoint.js'
+import { answerFetch, checkFetchOptions, type FetchOptions } from './middleware/fetch.js'
 import type { EventStreamHandler } from './middleware/handler.js'
 import type { RequestLike } from './middleware/request.js'
+import type { Begin } from './middleware/route.js'
+import { checkRouteOptions, type RouteOptions } from './middleware/route-options.js'
 import { toTrack } from './middleware/track.js'
 import type { MakeSource, Source, SourceContext } from './resumable/source.js'
-import {
-  type StreamOptions,
-  Streams,
-  type StreamsHost,
-  type StreamTrack,
-} from './resumable/streams.js'
+import { Streams, type StreamsHost, type StreamTrack } from './resumable/streams.js'
 
 /**
  * Options of a route that serves streams. Where it begins is their beginning; with `track`, the stream is registered
@@ -87,13 +79,16 @@ export class EventStreams extends Streams {
     request: Request,
     id: string,
     source?: MakeSource,
-    { retryMs, track }: Pick<StreamRouteOptions, 'retryMs'> & StreamOptions = {},
+    options: Omit<FetchOptions, 'startFrom'> = {},
   ): Promise<Response> {
     checkSource(source)
+    checkFetchOptions(options)
     this.checkLog()
-    const begin = (cursor: Cursor | 'invalid' | undefined) =>
-      this.#begin(request.method, id, cursor, source, async () => track)
-    return answerFetch(request, id, { host: this.#fetchHost, retryMs, begin })
+    const { track, ...rest } = options
+    const tracking = async () => track && toTrack(track, request)
+    const begin: Begin<Request> = ({ method }, [channel], cursor) =>
+      this.#begin(method, channel as string, cursor, source, tracking)
+    return answerFetch(request, this.#fetchHost, async () => [checkChannel(id)], rest, begin)
   }
 
   /** @returns Where a client that has no position begins. */

@@ -8,8 +8,16 @@ export type {
 export type { EntryId } from './core/entry-id.js'
 export { EventStreamError, type EventStreamErrorCode } from './core/errors.js'
 export type { NewEvent } from './core/event.js'
+export type { StandardSchema } from './core/standard-schema.js'
 export type { StreamEnd } from './core/stream-end.js'
-export { EventStream, type RouteArguments } from './event-stream.js'
+export type {
+  AnyChannels,
+  ChannelEvents,
+  ChannelName,
+  EventOn,
+  EventsOf,
+} from './core/typed-channels.js'
+export { type ChannelsOf, EventStream } from './event-stream.js'
 export type { EventStreams, RequestSource, StreamRouteOptions } from './event-streams.js'
 export type { ConnectionState } from './hub/connection.js'
 export type { ResetReason } from './hub/reset.js'
@@ -41,10 +49,12 @@ export type {
 } from './log/stream-log.js'
 export type { ConnectionKey } from './middleware/admission.js'
 export type { ChannelSource, ChannelsBuilder } from './middleware/channel-source.js'
-export type { OpenStream, RouteOptions } from './middleware/endpoint.js'
+export type { FetchOptions } from './middleware/fetch.js'
 export type { HeldStream } from './middleware/grip/function-kicks.js'
 export type { EventStreamHandler } from './middleware/handler.js'
 export type { RequestLike, ResponseLike } from './middleware/request.js'
+export type { RouteArguments } from './middleware/route-arguments.js'
+export type { OpenStream, RouteOptions } from './middleware/route-options.js'
 export type { Health } from './observe/health.js'
 export type { Metrics } from './observe/metrics.js'
 export type { EventStreamOptions } from './options.js'

@@ -1,11 +1,13 @@
 import { EventStreamError, quote } from './core/errors.js'
 import { checkChoice, checkFunction, checkNames, checkWhole } from './core/options.js'
+import type { AnyChannels, SchemasOf } from './core/typed-channels.js'
 import { type GripSettings, gripOptionNames, resolveGripOptions } from './grip-options.js'
 import type { EventLog } from './log/event-log.js'
 import { memoryEventLog } from './log/memory.js'
 import type { RedisClient } from './log/redis/connect.js'
 import { redisEventLog } from './log/redis/redis-event-log.js'
 import type { ConnectionKey } from './middleware/admission.js'
+import { ChannelSchemas } from './publishers/channel-schemas.js'
 import type { GripSpec } from './publishers/grip/config.js'
 import {
   type RegistryOptions,
@@ -19,7 +21,7 @@ import {
 } from './resumable/options.js'
 
 /** Options of an {@link EventStream}. */
-export interface EventStreamOptions {
+export interface EventStreamOptions<Channels = AnyChannels> {
   /**
    * Where events are kept for clients that come back. It is closed with the event stream only when
    * it was made by it.
@@ -67,7 +69,10 @@ export interface EventStreamOptions {
    * @defaultValue 50_000
    */
   readonly maxConnections?: number | undefined
-  /** Who a request belongs to, such as its user or address, for `maxConnectionsPerKey`. */
+  /**
+   * Who a request belongs to, such as its user or address, for `maxConnectionsPerKey`. Web requests have an option
+   * of their own.
+   */
   readonly connectionKey?: ConnectionKey | undefined
   /**
    * Connections of one key. A client above it is sent away and comes back later.
@@ -86,6 +91,12 @@ export interface EventStreamOptions {
    * @defaultValue process.emitWarning
    */
   readonly onError?: ((error: unknown) => void) | undefined
+  /**
+   * What data must be to be published: a schema of zod, valibot, arktype or any other library with the Standard
+   * Schema interface, for each event of a channel: `{ 'room-{id}': { message: schema } }`. What schemas make of the
+   * data is published. Such a channel has no other events; other channels take anything.
+   */
+  readonly schemas?: SchemasOf<Channels> | undefined
   /** Streams that outlive their readers: {@link EventStream.streams}. */
   readonly streams?: StreamsOptions | undefined
   /** Who streams what, and how it ended: `headwater/resilience`, and `track` of routes. */
@@ -135,10 +146,11 @@ export interface EventStreamOptions {
 export type ResolvedOptions = {
   readonly [name in Exclude<
     keyof EventStreamOptions,
-    'connectionKey' | 'redis' | 'streams' | 'registry' | `grip${string}`
+    'connectionKey' | 'redis' | 'schemas' | 'streams' | 'registry' | `grip${string}`
   >]-?: NonNullable<EventStreamOptions[name]>
 } & Pick<EventStreamOptions, 'connectionKey'> & {
     readonly ownsLog: boolean
+    readonly schemas: ChannelSchemas | undefined
     readonly streams: ResolvedStreamsOptions
     readonly registry: ResolvedRegistryOptions
     readonly grip: GripSettings | undefined
@@ -178,6 +190,7 @@ export function resolveOptions(options: EventStreamOptions | null | undefined): 
     'redis',
     'streams',
     'registry',
+    'schemas',
     ...Object.keys({ ...numbers, ...choices, ...functions }),
     ...gripOptionNames,
   ])
@@ -193,6 +206,7 @@ export function resolveOptions(options: EventStreamOptions | null | undefined): 
     ...functions,
     log: log ?? (redis === undefined ? memoryEventLog() : redisEventLog({ redis })),
     ownsLog: log === undefined,
+    schemas: given.schemas === undefined ? undefined : new ChannelSchemas(given.schemas),
     streams: resolveStreamsOptions(given.streams),
     registry: resolveRegistryOptions(given.registry),
     grip: resolveGripOptions(given),

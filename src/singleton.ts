@@ -1,3 +1,4 @@
+import type { AnyChannels } from './core/typed-channels.js'
 import { EventStream } from './event-stream.js'
 import type { EventStreamOptions } from './options.js'
 
@@ -16,10 +17,10 @@ const registry = Symbol.for('headwater.singletons')
  * @param options - For the call that makes it. A later call with other options gets the existing one
  *   and a process warning: restart, or use another key.
  */
-export function getEventStreamSingleton(
-  options?: EventStreamOptions | null,
+export function getEventStreamSingleton<Channels extends object = AnyChannels>(
+  options?: EventStreamOptions<Channels> | null,
   key = 'eventStream',
-): EventStream {
+): EventStream<Channels> {
   const holder = globalThis as { [registry]?: Map<string, Singleton> }
   holder[registry] ??= new Map()
   const fingerprint = fingerprintOf(options)

@@ -60,12 +60,7 @@ const reserved: ReadonlySet<string> = new Set([
  *   (a cycle, a BigInt, a function).
  */
 export function encodeEvent(event: NewEvent): EncodedEvent & { readonly idempotencyKey?: string } {
-  if (typeof event !== 'object' || event === null) {
-    throw new EventStreamError(
-      'ERR_EVENT',
-      `The event is ${quote(event)}; publish an object such as { event: 'message', data: … }.`,
-    )
-  }
+  checkEventShape(event)
   const { event: name, data, raw, idempotencyKey } = event
   const encoded = {
     event: checkName(name),
@@ -87,7 +82,17 @@ export function encodeEvent(event: NewEvent): EncodedEvent & { readonly idempote
   return { ...encoded, idempotencyKey }
 }
 
-function checkName(name: unknown): string | undefined {
+/** @throws EventStreamError `ERR_EVENT` when it is no object. */
+export function checkEventShape(event: unknown): void {
+  if (typeof event === 'object' && event !== null) return
+  throw new EventStreamError(
+    'ERR_EVENT',
+    `The event is ${quote(event)}; publish an object such as { event: 'message', data: … }.`,
+  )
+}
+
+/** @throws EventStreamError `ERR_EVENT` when an application cannot use the name; `ERR_FIELD` when it cannot be sent. */
+export function checkName(name: unknown): string | undefined {
   if (name === undefined || name === null) return undefined
   if (typeof name !== 'string') {
     throw new EventStreamError('ERR_EVENT', `The event name is ${quote(name)}; give a string.`)

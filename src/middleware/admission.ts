@@ -22,14 +22,18 @@ export class Admission {
     this.#options = options
   }
 
+  /** Who a request belongs to. */
+  keyOf(req: RequestLike): string | undefined {
+    return this.#options.connectionKey?.(req)
+  }
+
   /**
-   * @param req - Undefined for one that a `connectionKey` does not know how to read.
+   * @param key - Who it is that enters.
    * @returns What gives the place back, once; undefined when there is none.
    */
-  enter(req: RequestLike | undefined): (() => void) | undefined {
-    const { maxConnections, maxConnectionsPerKey, connectionKey } = this.#options
+  enter(key: string | undefined): (() => void) | undefined {
+    const { maxConnections, maxConnectionsPerKey } = this.#options
     if (this.#total >= maxConnections) return undefined
-    const key = req && connectionKey?.(req)
     if (key !== undefined && this.#of(key) >= maxConnectionsPerKey) return undefined
     this.#add(key, 1)
     let inside = true

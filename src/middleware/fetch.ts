@@ -1,81 +1,101 @@
-import { checkChannel } from '../core/channels.js'
-import type { Cursor } from '../core/cursor.js'
-import { EventStreamError } from '../core/errors.js'
+import { checkFunction } from '../core/options.js'
 import { encodeRetry } from '../core/wire.js'
 import type { Frame, Sink } from '../hub/sink.js'
-import type { Wish } from '../hub/start.js'
-import type { SentAwayReason } from '../observe/counters.js'
-import { defaultRetryMs, type EndpointHost } from './endpoint.js'
-import { checkAccept, checkMethod, readCursor } from './request.js'
-import { streamHeaders } from './response.js'
+import type { ChannelResolver } from './channel-source.js'
+import { checkMethod, type RequestHead } from './request.js'
+import { refusalOf, streamHeaders } from './response.js'
+import { type Begin, type Reply, Route, type RouteHost } from './route.js'
+import { checkRouteOptions, type RouteOptions } from './route-options.js'
 
-export interface FetchRoute {
-  readonly host: EndpointHost
-  readonly retryMs: number | undefined
-  /** See `Begin` of endpoints. */
-  begin(cursor: Cursor | 'invalid' | undefined): Promise<Cursor | 'over' | undefined>
+/** Options of one Web request. */
+export interface FetchOptions extends RouteOptions<Request> {
+  /**
+   * Who the request belongs to, such as its user, for `maxConnectionsPerKey`: the option of event streams that has
+   * the same name reads Node's requests.
+   */
+  readonly connectionKey?: ((request: Request) => string | undefined) | undefined
 }
 
 const headers = { 'Content-Type': 'text/event-stream', ...streamHeaders }
 
+/** @throws EventStreamError `ERR_OPTION` when an option cannot work. */
+export function checkFetchOptions({ connectionKey, ...route }: FetchOptions): void {
+  checkFunction('connectionKey', connectionKey)
+  checkRouteOptions(route)
+}
+
 /**
- * Answers a Web request with the stream of one channel.
+ * Answers a Web request with a stream of the channels that it resolves to.
  *
- * @throws EventStreamError with a `status`.
+ * @throws EventStreamError with a `status`, and what functions of the application throw.
  */
 export async function answerFetch(
   request: Request,
-  channel: string,
-  { host, retryMs, begin }: FetchRoute,
+  host: RouteHost,
+  resolve: ChannelResolver<Request>,
+  options: FetchOptions,
+  begin?: Begin<Request>,
 ): Promise<Response> {
-  const { hub, admission } = host
-  const since = performance.now()
-  const req = requestOf(request)
-  checkMethod(req)
-  checkAccept(req)
-  const cursor = readCursor(req)
-  const channels = [checkChannel(channel)]
-  if (request.method === 'HEAD') {
-    await begin(cursor)
-    return new Response(null, { headers })
-  }
-  const leave = host.isClosing() ? undefined : admission.enter(undefined)
-  if (leave === undefined) return sentAway(host, 'admission')
-  try {
-    const place = await begin(cursor)
-    const wish = { channels, cursor: cursor ?? place, startFrom: 'now' as const }
-    const prepared = place === 'over' ? place : await hub.prepare(wish as Wish)
-    if (prepared === 'over' || prepared.isOver) {
-      if (prepared !== 'over') prepared.release()
-      leave()
-      return new Response(null, { status: 204 })
-    }
-    const sink = new FetchSink()
-    const connection = prepared.attach(sink, {
-      retryMs: retryMs ?? defaultRetryMs(),
-      onClosed: leave,
-    })
-    sink.bind(connection)
-    request.signal.addEventListener('abort', () => sink.abandon(), { once: true })
-    if (hub.isKicked(channels, since)) connection.kick()
-    return new Response(sink.body, { headers })
-  } catch (error) {
-    leave()
-    if (error instanceof EventStreamError && error.status < 500) throw error
-    host.onError(error)
-    return sentAway(host, 'unavailable')
-  }
+  const head = headOf(request)
+  checkMethod(head)
+  const route = new Route(host, resolve, options, begin)
+  const asked = await route.ask(request, head)
+  const reply = new FetchReply(request, options)
+  await route.answer(request, asked, reply)
+  // nginx's status for a client that has gone: nobody gets it.
+  return reply.response ?? new Response(null, { status: 499 })
 }
 
-/** A stream that says when to come back: a browser comes back after nothing else. */
-function sentAway(host: EndpointHost, why: SentAwayReason): Response {
-  host.observer.sentAway(host.isClosing() ? 'closing' : why)
-  return new Response(encodeRetry(host.hub.retryMs()), { headers })
+/**
+ * Answers an error that {@link answerFetch} has thrown, or any other one, with its status. Only our own messages are
+ * fit for strangers, and of those none that is about the server.
+ */
+export function errorResponse(error: unknown): Response {
+  const { status, headers, message } = refusalOf(error)
+  return new Response(message, { status, headers })
 }
 
 /** What the checks of requests look at. */
-function requestOf({ method, url, headers }: Request) {
+function headOf({ method, url, headers }: Request): RequestHead {
   return { method, url, headers: Object.fromEntries(headers) }
+}
+
+class FetchReply implements Reply {
+  /** There is none for a client that has gone. */
+  response: Response | undefined
+  readonly #request: Request
+  readonly #connectionKey: FetchOptions['connectionKey']
+
+  constructor(request: Request, { connectionKey }: FetchOptions) {
+    this.#request = request
+    this.#connectionKey = connectionKey
+  }
+
+  key(): string | undefined {
+    return this.#connectionKey?.(this.#request)
+  }
+
+  isGone(): boolean {
+    return this.#request.signal.aborted
+  }
+
+  head(): void {
+    this.response = new Response(null, { headers })
+  }
+
+  sendAway(retryMs: number): void {
+    this.response = new Response(encodeRetry(retryMs), { headers })
+  }
+
+  over(): void {
+    this.response = new Response(null, { status: 204 })
+  }
+
+  open(): FetchSink {
+    const sink = new FetchSink(this.#request.signal)
+    this.response = new Response(sink.body, { headers })
+    return sink
+  }
 }
 
 interface SinkOwner {
@@ -92,8 +112,13 @@ class FetchSink implements Sink {
   #written = 0
   #isFull = false
   #isClosed = false
+  /** Of the request: aborts when its client has gone. */
+  readonly #signal: AbortSignal
+  readonly #abandon = () => this.#close(() => this.#controller?.close())
 
-  constructor() {
+  constructor(signal: AbortSignal) {
+    this.#signal = signal
+    signal.addEventListener('abort', this.#abandon)
     this.body = new ReadableStream<Uint8Array>(
       {
         start: (controller) => {
@@ -130,19 +155,11 @@ class FetchSink implements Sink {
 
   end(last: Frame): void {
     this.write(last)
-    if (!this.#isClosed) this.#controller?.close()
-    this.#close()
-  }
-
-  /** Nobody reads it any more. */
-  abandon(): void {
-    if (!this.#isClosed) this.#controller?.close()
-    this.#close()
+    this.#close(() => this.#controller?.close())
   }
 
   destroy(): void {
-    if (!this.#isClosed) this.#controller?.error(new Error('The stream was closed.'))
-    this.#close()
+    this.#close(() => this.#controller?.error(new Error('The stream was closed.')))
   }
 
   get #room(): number {
@@ -155,9 +172,12 @@ class FetchSink implements Sink {
     this.#owner?.drained()
   }
 
-  #close(): void {
+  /** @param closeBody - Unless its reader has done so. */
+  #close(closeBody?: () => void): void {
     if (this.#isClosed) return
     this.#isClosed = true
+    this.#signal.removeEventListener('abort', this.#abandon)
+    closeBody?.()
     this.#owner?.closed()
   }
 }

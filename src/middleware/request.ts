@@ -15,6 +15,9 @@ export type RequestLike = (IncomingMessage | Http2ServerRequest) & {
 /** What answers it: over HTTP/2, Node's own compatibility API. */
 export type ResponseLike = ServerResponse | Http2ServerResponse
 
+/** What the checks here look at: of a request of any kind. */
+export type RequestHead = Pick<RequestLike, 'method' | 'url' | 'headers'>
+
 const streamMethods = ['GET', 'HEAD', 'POST']
 const cursorParameters = ['lastEventId', 'last_event_id', 'evs_last_event_id']
 

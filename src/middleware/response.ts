@@ -72,14 +72,35 @@ export function answerOver(res: ServerResponse): undefined {
   res.end()
 }
 
-/** Answers an error where no `next` does. Only our own messages are fit for strangers. */
+/** Answers an error where no `next` does. */
 export function refuse(res: ServerResponse, error: unknown): void {
   if (res.headersSent || isGone(res)) return
-  const known = error instanceof EventStreamError && error.status < 500 ? error : undefined
-  res.statusCode = known?.status ?? statusOf(error)
-  for (const [name, value] of Object.entries(known?.headers ?? {})) res.setHeader(name, value)
-  res.setHeader('Content-Type', 'text/plain; charset=utf-8')
-  res.end(`${known?.message ?? 'The event stream cannot be served.'}\n`)
+  const { status, headers, message } = refusalOf(error)
+  res.statusCode = status
+  for (const [name, value] of Object.entries(headers)) res.setHeader(name, value)
+  res.end(message)
+}
+
+interface Refusal {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string>>
+  readonly message: string
+}
+
+/** How an error is answered. Only our own messages are fit for strangers, and none that is about the server. */
+export function refusalOf(error: unknown): Refusal {
+  const known = isOurs(error) ? error : undefined
+  const message = known && known.status < 500 ? known.message : 'The event stream cannot be served.'
+  return {
+    status: known?.status ?? statusOf(error),
+    headers: { ...known?.headers, 'Content-Type': 'text/plain; charset=utf-8' },
+    message: `${message}\n`,
+  }
+}
+
+/** Also of another copy of this package, as development servers may have several. */
+function isOurs(error: unknown): error is EventStreamError {
+  return error instanceof Error && error.name === 'EventStreamError'
 }
 
 /** The status that an application's own error carries, as Express reads it. */

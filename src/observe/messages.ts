@@ -1,7 +1,7 @@
 import type { StreamEnd } from '../core/stream-end.js'
 import type { EventStream } from '../event-stream.js'
 import type { ResetReason } from '../hub/reset.js'
-import type { OpenStream } from '../middleware/endpoint.js'
+import type { OpenStream } from '../middleware/route-options.js'
 import type { CloseReason } from './counters.js'
 
 /** What all messages have. */

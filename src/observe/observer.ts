@@ -3,7 +3,7 @@ import { EventStreamError } from '../core/errors.js'
 import type { StreamEnding } from '../core/stream-end.js'
 import type { EventStream } from '../event-stream.js'
 import type { ResetReason } from '../hub/reset.js'
-import type { OpenStream } from '../middleware/endpoint.js'
+import type { OpenStream } from '../middleware/route-options.js'
 import { type CloseReason, Counters, latencyBoundsMs, type SentAwayReason } from './counters.js'
 import type { GuardianRound, ObservedMessage, ObservedMessages } from './messages.js'
 

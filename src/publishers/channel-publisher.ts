@@ -3,8 +3,8 @@ import type { NewEvent } from '../core/event.js'
 import { ChannelWritable, type ChannelWritableOptions } from './channel-writable.js'
 import type { Published, Publisher } from './publisher.js'
 
-/** Publishes to one channel. */
-export class ChannelPublisher {
+/** Publishes to one channel: events of which the compiler knows, where the event stream is told its channels. */
+export class ChannelPublisher<Event = NewEvent> {
   readonly channel: string
   readonly #publisher: Publisher
 
@@ -18,8 +18,8 @@ export class ChannelPublisher {
    * @returns The event's id, once every reader can have it.
    * @throws EventStreamError as {@link Publisher.publish}.
    */
-  async publishEvent(event: NewEvent): Promise<Published> {
-    const [published] = await this.#publisher.publish(this.channel, [event])
+  async publishEvent(event: Event): Promise<Published> {
+    const [published] = await this.#publisher.publish(this.channel, [event as NewEvent])
     return published as Published
   }
 

@@ -13,7 +13,7 @@ export interface Publisher {
    * Publishes events one behind the other: all of them or none.
    *
    * @returns One result per event, once every reader can have them.
-   * @throws EventStreamError `ERR_CHANNEL`, `ERR_EVENT`, `ERR_FIELD`, `ERR_DATA`,
+   * @throws EventStreamError `ERR_CHANNEL`, `ERR_EVENT`, `ERR_FIELD`, `ERR_DATA`, `ERR_SCHEMA`,
    *   `ERR_EVENT_TOO_LARGE`: nothing was published. `ERR_CHANNEL_CLOSED`, `ERR_LOG_CLOSED`: the
    *   channel, or all of it, has ended.
    */

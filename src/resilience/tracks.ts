@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { encodeChannelName } from '../core/cursor.js'
 import type { NewRecord, RegistryCounts } from '../log/registry-store.js'
-import type { ConnectionTracker, PreparedRecord } from '../middleware/endpoint.js'
+import type { ConnectionTracker, PreparedRecord } from '../middleware/route.js'
 import type { Track } from '../middleware/track.js'
 import type { ResolvedStreamsOptions } from '../resumable/options.js'
 import type { StreamTrack, TrackedStream } from '../resumable/streams.js'

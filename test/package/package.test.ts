@@ -68,6 +68,7 @@ describe('the package', () => {
       `import { createRequire } from 'node:module'
        import * as imported from 'headwater'
        import { eventLogSuite } from 'headwater/testing'
+       import * as web from 'headwater/fetch'
        import * as observe from 'headwater/observe'
        import * as resilience from 'headwater/resilience'
        import { createResumableStreamContext as anyRedis } from 'headwater/resumable'
@@ -79,6 +80,7 @@ describe('the package', () => {
        console.log(JSON.stringify([
          Object.keys(imported).sort(), imported.EventStream === required.EventStream, typeof eventLogSuite,
          anyRedis === ioredis, typeof generic, Object.keys(observe).sort(), Object.keys(resilience).sort(),
+         Object.keys(web).sort(),
        ]))`,
     )
     expect(JSON.parse(output)).toEqual([
@@ -96,6 +98,7 @@ describe('the package', () => {
         'recoveryHandler',
         'resilience',
       ],
+      ['errorResponse', 'fetchHandler'],
     ])
   })
 
@@ -196,7 +199,11 @@ describe('the package', () => {
     async (file, module) => {
       await writeFile(
         join(folder, file),
-        `import { EventStream, type NewEvent } from 'headwater'
+        `import { EventStream, type EventsOf, type NewEvent } from 'headwater'
+       import { fetchHandler } from 'headwater/fetch'
+       export const GET = fetchHandler(new EventStream(), 'room-{id}')
+       export const hello: EventsOf<{ 'room-{id}': { hello: number } }, 'room-7'> = { hello: 1 }
+       new EventStream<{ 'room-{id}': { hello: number } }>().publishEvent('room-7', { event: 'hello', data: 1 })
        import { createResumableStreamContext } from 'headwater/resumable'
        export const context = createResumableStreamContext({ waitUntil: null })
        import { type ObservedMessages, statusPage } from 'headwater/observe'

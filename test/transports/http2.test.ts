@@ -23,7 +23,7 @@ import { http2Listener, startHttp2 } from './http2.js'
 const closers: (() => Promise<void> | void)[] = []
 
 /** An event stream served over HTTP/2, and sessions with it. */
-async function setUp(options: EventStreamOptions = {}, events: RouteOptions = {}) {
+async function setUp(options: EventStreamOptions = {}, events: RouteOptions<unknown> = {}) {
   const eventStream = new EventStream(options)
   const server = createServer(
     http2Listener(eventStream, { events, forbidden: events, failing: events }),

@@ -4,11 +4,11 @@ import type { RouteOptions } from '../../src/index.js'
 import type { ClientOptions, SseClient } from '../support/sse-client.js'
 import type { Control } from './control.js'
 
-/** The routes that every transport serves, under their names. */
+/** The routes that every transport serves, under their names, to whatever kind of requests it has. */
 export interface Routes {
-  readonly events: RouteOptions
-  readonly forbidden: RouteOptions
-  readonly failing: RouteOptions
+  readonly events: RouteOptions<unknown>
+  readonly forbidden: RouteOptions<unknown>
+  readonly failing: RouteOptions<unknown>
 }
 
 export type RouteName = keyof Routes
@@ -58,8 +58,8 @@ export function readPath(path = ''): { readonly route: RouteName; readonly room:
 }
 
 /** Pairs of a name and options. */
-export function entriesOf(routes: Routes): [RouteName, RouteOptions][] {
-  return Object.entries(routes) as [RouteName, RouteOptions][]
+export function entriesOf(routes: Routes): [RouteName, RouteOptions<unknown>][] {
+  return Object.entries(routes) as [RouteName, RouteOptions<unknown>][]
 }
 
 /** Listens at a free port. */

@@ -1,6 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals'
+import { connect } from '../support/sse-client.js'
 import { behaviours } from './behaviours.js'
 import {
   afterHeadTransport,
@@ -11,9 +12,10 @@ import {
   postTransport,
 } from './express.js'
 import { fastifyTransport } from './fastify.js'
+import { honoTransport, webOnNodeTransport } from './hono.js'
 import { http1BySecureTransport, http2CleartextTransport, http2SecureTransport } from './http2.js'
 import { koaTransport } from './koa.js'
-import { nextBuiltTransport, nextDevelopmentTransport } from './next.js'
+import { nextTransports, startNext, stopNext } from './next.js'
 import { nodeHttpTransport } from './node-http.js'
 import { ResultTable, tableIn } from './table.js'
 import type { Scene, Transport } from './transport.js'
@@ -31,8 +33,9 @@ const transports: readonly Transport[] = [
   http1BySecureTransport,
   fastifyTransport,
   koaTransport,
-  nextBuiltTransport,
-  nextDevelopmentTransport,
+  honoTransport,
+  webOnNodeTransport,
+  ...nextTransports,
 ]
 
 const table = new ResultTable(
@@ -59,6 +62,24 @@ describe.each(transports)('$name', (transport) => {
     })
   })
 })
+
+afterAll(stopNext)
+
+test('an app route of Next.js serves a stream with one source, and who comes back goes on', async () => {
+  const url = `${await startNext()}/answers/a`
+  const first = await connect(url)
+  await first.received(1)
+  first.destroy()
+  await fetch(url, { method: 'PUT' })
+  const second = await connect(url, { lastEventId: first.lastEventId })
+  await second.end()
+  const third = await connect(url, { lastEventId: second.lastEventId })
+  const unknown = await connect(`${url}b`, { lastEventId: first.lastEventId })
+  await unknown.end()
+  expect([first.data, second.data, third.status]).toEqual([['one'], ['two'], 204])
+  expect(second.control.map(({ event }) => event)).toEqual(['stream-open', 'stream-end'])
+  expect([unknown.status, unknown.text]).toEqual([404, expect.stringContaining('no stream')])
+}, 120_000)
 
 test('the table in README.md says what was found', () => {
   const found = table.toString()

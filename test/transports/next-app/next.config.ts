@@ -4,7 +4,8 @@ import type { NextConfig } from 'next'
 const earlierHeader = { key: 'Access-Control-Allow-Origin', value: 'https://app.example' }
 
 const config: NextConfig = {
-  headers: async () => [{ source: '/api/:path*', headers: [earlierHeader] }],
+  headers: async () =>
+    ['/api/:path*', '/web/:path*'].map((source) => ({ source, headers: [earlierHeader] })),
   // `next dev` would write an AGENTS.md into this folder.
   agentRules: false,
 }

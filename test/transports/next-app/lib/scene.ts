@@ -1,17 +1,20 @@
 import { type EventStream, getEventStreamSingleton, memoryEventLog } from 'headwater'
-import type { NextApiRequest } from 'next'
 import { type CountedLog, countFollowers } from '../../../support/wrap-log'
 import { type Control, controlOf, logLimits, maxQueueBytes } from '../../control'
 
-// API routes may have modules of their own, and the counts are of the whole process.
+// Routes may have modules of their own, and the counts are of the whole process.
 const holder = globalThis as { sceneLogs?: Map<string, CountedLog> }
 
-/** The event stream of the scene that `?scene=` of a request names, made by the first one. */
-export function sceneOf({ query }: NextApiRequest): {
+/**
+ * The event stream of a scene, made by the first request for it.
+ *
+ * @param name - What `?scene=` of the request is.
+ */
+export function sceneOf(name: unknown): {
   readonly eventStream: EventStream
   readonly control: Control
 } {
-  const key = String(query.scene)
+  const key = String(name)
   holder.sceneLogs ??= new Map()
   const counted = holder.sceneLogs.get(key) ?? countFollowers(memoryEventLog(logLimits))
   holder.sceneLogs.set(key, counted)

@@ -3,7 +3,7 @@ import { sceneOf } from '../../lib/scene'
 
 /** The `Control` of a scene, for the test, which is another process. */
 export default async function handle(req: NextApiRequest, res: NextApiResponse): Promise<void> {
-  const { control } = sceneOf(req)
+  const { control } = sceneOf(req.query.scene)
   if (req.method === 'POST') {
     const { from, to, isBig } = req.body
     res.json(await control.publish(from, to, isBig))

@@ -1,0 +1,255 @@
+import type { Cursor } from '../core/cursor.js'
+import { EventStreamError, quote } from '../core/errors.js'
+import type { Connection } from '../hub/connection.js'
+import type { Hub, PreparedStream } from '../hub/hub.js'
+import type { Sink } from '../hub/sink.js'
+import type { Wish } from '../hub/start.js'
+import type { SentAwayReason } from '../observe/counters.js'
+import type { Observer } from '../observe/observer.js'
+import type { Admission } from './admission.js'
+import type { ChannelResolver } from './channel-source.js'
+import { checkAccept, type RequestHead, readCursor } from './request.js'
+import { defaultRetryMs, type RouteOptions } from './route-options.js'
+import { type Track, toTrack } from './track.js'
+
+/**
+ * Makes ready what a request will read, before it is read; for HEAD, finds out whether it can be.
+ *
+ * @returns Where a client without a position begins; `'over'` when there is nothing it has not got.
+ */
+export type Begin<Req> = (
+  req: Req,
+  channels: readonly string[],
+  cursor: Wish['cursor'],
+) => Promise<Cursor | 'over' | undefined>
+
+/** Keeps the list of connections. */
+export interface ConnectionTracker {
+  /** There is a route that has them registered. */
+  expect(): void
+  /** @throws EventStreamError `ERR_OPTION` or `ERR_DATA` when it cannot be registered like that. */
+  prepare(channels: readonly string[], track: Track): PreparedRecord
+}
+
+/** A connection that is to be registered: by one of the two. */
+export interface PreparedRecord {
+  /** @returns Ends it. */
+  open(): () => void
+  /** A proxy holds it from here on. */
+  hold(): void
+}
+
+/** What routes need of the event stream they belong to. */
+export interface RouteHost {
+  readonly hub: Hub
+  readonly admission: Admission
+  readonly observer: Observer
+  /** How a client is answered that cannot be served now. */
+  readonly whenUnavailable: 'retry' | 'reject'
+  readonly tracker: ConnectionTracker
+  /** Whether the event stream is closing. */
+  isClosing(): boolean
+  onError(error: unknown): void
+}
+
+/** Answers one request, in the manner of its kind: the seam between routes and Node's or Web responses. */
+export interface Reply {
+  /** Whose connection it is, for the limit of each. */
+  key(): string | undefined
+  /** Whether nobody waits for an answer any more. */
+  isGone(): boolean
+  /** Answers HEAD with what GET would have. */
+  head(): void
+  /**
+   * Answers what passes: a browser's `EventSource` comes back after nothing but an event stream.
+   *
+   * @param last - Nothing more is served on this TCP connection.
+   */
+  sendAway(retryMs: number, last: boolean): void
+  /** Answers a client that has all of a stream that has ended: a browser's `EventSource` stops there. */
+  over(): void
+  /**
+   * Begins the stream.
+   *
+   * @throws EventStreamError `ERR_HEAD_SENT` when it cannot.
+   */
+  open(): Sink & { bind(owner: Connection): void }
+}
+
+/** What a request asks for, and has a right to. */
+export interface Asked extends Pick<Wish, 'channels' | 'cursor'> {
+  readonly isHead: boolean
+  /** When its rights were looked at, as `performance.now()` gives it. */
+  readonly since: number
+  readonly record: PreparedRecord | undefined
+}
+
+/** One route: what is the same for requests of any kind. */
+export class Route<Req> {
+  readonly #host: RouteHost
+  readonly #resolve: ChannelResolver<Req>
+  readonly #options: RouteOptions<Req>
+  readonly #begin: Begin<Req> | undefined
+
+  constructor(
+    host: RouteHost,
+    resolve: ChannelResolver<Req>,
+    options: RouteOptions<Req>,
+    begin?: Begin<Req>,
+  ) {
+    this.#host = host
+    this.#resolve = resolve
+    this.#options = options
+    this.#begin = begin
+  }
+
+  /** @throws EventStreamError with a `status`, and what functions of the application throw. */
+  async ask(req: Req, head: RequestHead): Promise<Asked> {
+    checkAccept(head)
+    const cursor = readCursor(head)
+    const since = performance.now()
+    const channels = await this.#resolve(req)
+    await this.#authorize(req, channels)
+    const { track } = this.#options
+    const record = track && this.#host.tracker.prepare(channels, await toTrack(track, req))
+    return { channels, cursor, since, record, isHead: head.method === 'HEAD' }
+  }
+
+  /** @returns The open stream; undefined when the request is answered otherwise. */
+  async answer(req: Req, asked: Asked, reply: Reply): Promise<Connection | undefined> {
+    const { channels, cursor, since, record, isHead } = asked
+    if (reply.isGone()) return undefined
+    if (isHead) {
+      await this.#begin?.(req, channels, cursor)
+      reply.head()
+      return undefined
+    }
+    const leave = this.#host.isClosing() ? undefined : this.#host.admission.enter(reply.key())
+    if (leave === undefined) return this.sendAway(reply, 'admission')
+    let prepared: PreparedStream | 'over'
+    try {
+      prepared = await this.#prepare(req, channels, cursor)
+    } catch (error) {
+      leave()
+      return this.failed(reply, error)
+    }
+    if (prepared === 'over') {
+      leave()
+      if (!reply.isGone()) reply.over()
+      return undefined
+    }
+    if (reply.isGone() || this.#host.isClosing() || prepared.isOver) {
+      prepared.release()
+      leave()
+      if (this.#host.isClosing()) return this.sendAway(reply, 'closing')
+      if (!reply.isGone()) reply.over()
+      return undefined
+    }
+    const stream = this.#open(req, reply, prepared, leave, record)
+    if (this.#host.hub.isKicked(channels, since)) stream.kick()
+    return stream
+  }
+
+  /**
+   * Answers when a stream could not be had.
+   *
+   * @throws The error, when it is the client's.
+   */
+  failed(reply: Reply, error: unknown): undefined {
+    if (error instanceof EventStreamError && error.status < 500) throw error
+    this.#host.onError(error)
+    return this.sendAway(reply, 'unavailable')
+  }
+
+  /**
+   * @param why - Unless the event stream is closing.
+   * @throws EventStreamError `ERR_UNAVAILABLE` where the application wants that.
+   */
+  sendAway(reply: Reply, why: SentAwayReason): undefined {
+    if (reply.isGone()) return undefined
+    const { hub, observer, whenUnavailable } = this.#host
+    observer.sentAway(this.#host.isClosing() ? 'closing' : why)
+    const retryMs = hub.retryMs()
+    if (whenUnavailable === 'reject') {
+      throw new EventStreamError('ERR_UNAVAILABLE', 'No event stream can be served now.', {
+        headers: { 'Retry-After': String(Math.ceil(retryMs / 1000)) },
+      })
+    }
+    reply.sendAway(retryMs, this.#host.isClosing())
+    return undefined
+  }
+
+  /** Milliseconds that a client is told to wait before it reconnects. */
+  retryMs(): number {
+    return this.#options.retryMs ?? defaultRetryMs()
+  }
+
+  async #prepare(
+    req: Req,
+    channels: readonly string[],
+    cursor: Wish['cursor'],
+  ): Promise<PreparedStream | 'over'> {
+    const { startFrom = 'now' } = this.#options
+    const place = await this.#begin?.(req, channels, cursor)
+    if (place === 'over') return place
+    return this.#host.hub.prepare({ channels, cursor: cursor ?? place, startFrom })
+  }
+
+  #open(
+    req: Req,
+    reply: Reply,
+    prepared: PreparedStream,
+    leave: () => void,
+    record: PreparedRecord | undefined,
+  ): Connection {
+    const sink = openSink(reply, prepared, leave)
+    const { onOpen, onClose } = this.#options
+    const forget = record?.open()
+    const connection: Connection = prepared.attach(sink, {
+      retryMs: this.retryMs(),
+      onClosed: () => {
+        leave()
+        forget?.()
+        onClose?.(connection, req)
+      },
+    })
+    sink.bind(connection)
+    if (onOpen !== undefined) this.#report(() => onOpen(connection, req))
+    return connection
+  }
+
+  async #authorize(req: Req, channels: readonly string[]): Promise<void> {
+    const { authorize } = this.#options
+    if (authorize === undefined) return
+    const allowed = await Promise.all(channels.map((channel) => authorize(req, channel)))
+    const refused = channels.find((_channel, i) => allowed[i] !== true)
+    if (refused === undefined) return
+    throw new EventStreamError(
+      'ERR_FORBIDDEN',
+      `This request may not listen to the channel ${quote(refused)}.`,
+    )
+  }
+
+  /** A callback of the application that throws has no effect on the stream. */
+  #report(callback: () => void): void {
+    try {
+      callback()
+    } catch (error) {
+      this.#host.onError(error)
+    }
+  }
+}
+
+function openSink(
+  reply: Reply,
+  prepared: PreparedStream,
+  leave: () => void,
+): ReturnType<Reply['open']> {
+  try {
+    return reply.open()
+  } catch (error) {
+    prepared.release()
+    leave()
+    throw error
+  }
+}
