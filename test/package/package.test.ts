@@ -36,7 +36,8 @@ beforeAll(async () => {
       cwd: folder,
     },
   )
-  for (const name of ['@fanoutio', 'negotiator', 'eventsource-parser', 'express', '@types']) {
+  const others = ['negotiator', 'eventsource-parser', 'express', 'react', 'react-dom']
+  for (const name of ['@fanoutio', '@types', ...others]) {
     await symlink(join(root, 'node_modules', name), join(modules, name))
   }
   await writeFile(join(folder, 'package.json'), '{ "type": "module" }')
@@ -133,6 +134,24 @@ describe('the package', () => {
     expect(texts.join()).not.toMatch(/from 'node:|require\(/)
   })
 
+  test('has hooks for React, which need nothing of Node and are for clients', async () => {
+    const output = await node(
+      'react.mjs',
+      `import { createElement } from 'react'
+       import { renderToString } from 'react-dom/server'
+       import * as hooks from 'headwater/react'
+       const Status = () => hooks.useEventStream('/events').status
+       console.log(JSON.stringify([Object.keys(hooks), renderToString(createElement(Status))]))`,
+    )
+    expect(JSON.parse(output)).toEqual([['useEventStream', 'useResumableStream'], 'connecting'])
+    const parts = files.filter((path) => /^dist\/react(\.js|\/.*\.js)$/.test(path))
+    const texts = await Promise.all(
+      parts.map((path) => readFile(join(folder, 'node_modules/headwater', path), 'utf8')),
+    )
+    expect(texts.join()).not.toMatch(/from 'node:|require\(/)
+    expect(texts.filter((text) => text.startsWith("'use client'"))).toHaveLength(1)
+  })
+
   test('says what to install for Redis where neither package is, and needs none without', async () => {
     const output = await node(
       'redis.mjs',
@@ -211,6 +230,8 @@ describe('the package', () => {
        export const source = createEventSource<{ tick: { n: number } }>('http://127.0.0.1:1')
        source.addEventListener('tick', ({ json }) => json.n.toFixed())
        source.addEventListener('error', ({ error }) => error.status?.toFixed())
+       import { useEventStream } from 'headwater/react'
+       export const useTick = () => useEventStream<{ tick: { n: number } }>('/a').last?.json.n.toFixed()
        import { postgresEventLog } from 'headwater/postgres'
        import { type Resilience, resilience } from 'headwater/resilience'
        export const guarded: Resilience = resilience(new EventStream())

@@ -1,0 +1,38 @@
+import { type Address, EventSourceError, type EventSourceOptions } from '../client.js'
+
+/** Where a stream is; nothing for none. */
+export type StreamAddress = Address | null | undefined
+
+/**
+ * Of the connection, as in `createEventSource`. Components with the same address, `key` and plain values share one.
+ * Of functions those that were rendered last are called, without a new connection; `storage`, `position`,
+ * `recover` and `tabs` count when it is opened.
+ */
+export interface SharedOptions extends Omit<EventSourceOptions, 'signal' | 'maxQueuedEvents'> {
+  /** Tells connections to one address apart, such as by user, where `headers` is a function. */
+  readonly key?: string | undefined
+  /**
+   * Events that are kept, the newest ones.
+   * @defaultValue 100
+   */
+  readonly keep?: number | undefined
+}
+
+/** @returns The same for all that may share a connection; undefined for no address. */
+export function keyOf(url: StreamAddress, options: SharedOptions): string | undefined {
+  if (url === null || url === undefined) return undefined
+  const { key, method, credentials, sendPosition, headers, body } = options
+  const { minRetryMs, maxRetryMs, silenceMs, maxEventBytes } = options
+  return JSON.stringify([
+    ...[String(url), key, method, credentials, sendPosition],
+    ...[minRetryMs, maxRetryMs, String(silenceMs), maxEventBytes],
+    typeof headers === 'function' ? 'function' : [...new Headers(headers)],
+    typeof body === 'string' ? body : typeof body,
+  ])
+}
+
+/** @throws EventSourceError `ERR_OPTION`. */
+export function keepOf({ keep = 100 }: SharedOptions): number {
+  if (keep >= 0) return keep
+  throw new EventSourceError('ERR_OPTION', 'keep must be 0 or above.')
+}
