@@ -101,7 +101,7 @@ export function recoveryHandler<Req extends RequestLike = RequestLike>(
 
 /**
  * The same rule for routes: only the owner of a stream may follow it, and who is nobody those that are nobody's. A
- * stream that is not registered is given to none.
+ * stream that is not registered is answered 404, `ERR_STREAM_UNKNOWN`.
  *
  * ```ts
  * app.get('/jobs/:id', eventStream('job-{id}', { authorize: ownerOnly(eventStream, (req) => req.user?.id) }))
@@ -115,7 +115,9 @@ export function ownerOnly<Req = RequestLike>(
   checkFunction('user', user ?? null)
   return async (req, channel) => {
     const stream = await registry.getStream(channel)
-    return stream !== undefined && isOwner(stream, await user(req))
+    // Who came before it is registered would have what its owner begins.
+    if (stream === undefined) throw unknownStream(channel)
+    return isOwner(stream, await user(req))
   }
 }
 

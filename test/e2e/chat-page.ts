@@ -7,6 +7,15 @@ export const recordSources = `
     constructor(url) { super(url); sources.push(this) }
   }`
 
+/** The addresses with this in them that a page asks for from now on. */
+export function requestsOf(page: Page, part: string): readonly string[] {
+  const urls: string[] = []
+  page.on('request', (request) => {
+    if (request.url().includes(part)) urls.push(request.url())
+  })
+  return urls
+}
+
 /** What the page's console says that nobody expects: all but connections that were cut. */
 export function complaintsOf(page: Page): string[] {
   const complaints: string[] = []

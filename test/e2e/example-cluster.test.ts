@@ -16,7 +16,7 @@ async function workerOf(page: Page): Promise<string> {
 
 /** The name of the process that serves a page. */
 async function serverOf(page: Page): Promise<string> {
-  const status = page.locator('#status[data-state=live]', { hasText: / · process \d$/ })
+  const status = page.locator('[data-state=live] #status-text', { hasText: / · process \d$/ })
   return (await status.textContent())?.split(' · ')[1] ?? ''
 }
 

@@ -2,7 +2,7 @@ import { afterEach, expect, test } from '@jest/globals'
 import { describeWithChromium } from '../support/browser.js'
 import { until } from '../support/until.js'
 import { untilState } from './ask-page.js'
-import { complaintsOf, recordSources } from './chat-page.js'
+import { complaintsOf, requestsOf } from './chat-page.js'
 import { ExampleProcess } from './example-process.js'
 import {
   fileOf,
@@ -57,14 +57,14 @@ describeWithChromium('the Express example’s exports', (browser) => {
     await until(async () => (await (await request.get(jobs)).json())[0].state === 'completed')
 
     const later = await page.context().newPage()
-    await later.addInitScript(recordSources)
+    const requests = requestsOf(later, '/jobs/')
     await later.goto(url)
     await untilState(later, 'completed')
 
     expect(await later.textContent('#outcome')).toBe('It was finished while this page was away.')
     expect((await fileOf(later)).length).toBe(1 + allRows)
     // There was nothing to follow any more.
-    expect(await later.evaluate('sources.length')).toBe(0)
+    expect(requests).toEqual([`${jobUrlOf(later)}/recover`])
   })
 
   test('are said to be orphaned when their worker dies, and another one can be started', async () => {

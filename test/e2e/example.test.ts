@@ -84,7 +84,7 @@ describeWithChromium('the Express example', (browser) => {
     const page = await browser.openPage(url)
     await page.waitForSelector('#status[data-state=live]')
     const code = await end(server, 'SIGTERM')
-    await page.waitForSelector('#status[data-state=away]')
+    await page.waitForSelector('#status[data-state=reconnecting]')
     server = start(new URL(url).port)
     await addressOf(server)
     await page.waitForSelector('#log li[data-event=stream-reset]', { state: 'attached' })

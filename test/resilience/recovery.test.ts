@@ -215,6 +215,6 @@ describe('ownerOnly', () => {
     expect(await statusOf('hers', 'bob')).toBe(403)
     expect(await statusOf('hers')).toBe(403)
     expect(await statusOf('nobodys')).toBe(200)
-    expect(await statusOf('unknown', 'ann')).toBe(403)
+    expect(await statusOf('unknown', 'ann')).toBe(404)
   })
 })

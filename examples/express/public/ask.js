@@ -1,3 +1,4 @@
+import { createConnectionView } from './connection-view.js'
 import { followAnswer } from './follow-answer.js'
 import { postJson } from './post-json.js'
 import { randomId } from './random-id.js'
@@ -15,18 +16,18 @@ const text = document.querySelector('#ask-text')
 const button = document.querySelector('#ask-button')
 const question = document.querySelector('#question')
 const answer = document.querySelector('#answer')
-const status = document.querySelector('#status')
+const connection = createConnectionView(() => followed.reconnect())
 const note = document.querySelector('#note')
 const problem = document.querySelector('#problem')
 const stop = document.querySelector('#stop-button')
 const secondTab = document.querySelector('#second-tab')
 
-let leave = () => undefined
+let followed
 
 /** What the address names. A question is only there when it is asked just now. */
 function follow(asked) {
-  leave()
-  leave = () => undefined
+  followed?.leave()
+  followed = undefined
   const id = new URLSearchParams(location.search).get('id')
   question.textContent = 'Answer'
   answer.replaceChildren()
@@ -41,12 +42,17 @@ function follow(asked) {
   }
   show('connecting', 'Connecting')
   const url = `/answers/${encodeURIComponent(id)}`
-  leave = followAnswer(asked === undefined ? url : `${url}?${new URLSearchParams(asked)}`, view)
+  const query = asked === undefined ? '' : `?${new URLSearchParams(asked)}`
+  followed = followAnswer(`${url}${query}`, view)
 }
 
 const view = {
-  answering: () => show('answering', 'Answering'),
-  away: () => show('away', 'Lost contact: reconnecting'),
+  answering() {
+    connection.opened('answering', 'Answering')
+    update(true)
+  },
+  // It can be stopped meanwhile: another connection may do for that.
+  away: (retryInMs) => connection.lost(retryInMs),
   question(asked) {
     question.textContent = asked
     text.value = asked
@@ -67,6 +73,11 @@ const view = {
       'The server has no answer of this address: it never had one, or does not keep it any more.',
     )
   },
+  broken(reason) {
+    connection.ended('Ended')
+    update(false)
+    tell(`Nothing more comes: ${reason}`)
+  },
   ended: (state) => show(state, endings[state]),
 }
 
@@ -83,9 +94,12 @@ function tell(what) {
 }
 
 function show(state, what) {
-  status.dataset.state = state
-  status.textContent = what
-  stop.hidden = !['answering', 'away'].includes(state)
+  connection.show(state, what)
+  update(false)
+}
+
+function update(mayStop) {
+  stop.hidden = !mayStop
   stop.disabled = false
 }
 

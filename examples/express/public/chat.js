@@ -16,7 +16,7 @@ export function createChat(room) {
 
   document.title = `${room} · headwater`
   document.querySelector('#room').textContent = room
-  document.querySelector('#second-page').href = location.pathname
+  document.querySelector('#second-page').href = `${location.pathname}${location.search}`
   name.value = `Guest ${Math.floor(100 + Math.random() * 900)}`
 
   form.addEventListener('submit', async (event) => {

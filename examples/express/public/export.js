@@ -1,3 +1,4 @@
+import { createConnectionView } from './connection-view.js'
 import { followJob } from './follow-job.js'
 import { postJson } from './post-json.js'
 
@@ -22,6 +23,7 @@ const unknown = ['unknown', 'No such export', 'The server never had it, or keeps
 const time = new Intl.DateTimeFormat('en', { timeStyle: 'medium' })
 const size = new Intl.NumberFormat('en', { style: 'unit', unit: 'byte', unitDisplay: 'long' })
 
+const connection = createConnectionView(() => followed.reconnect())
 const status = document.querySelector('#status')
 const start = document.querySelector('#start-button')
 const job = document.querySelector('#job')
@@ -34,14 +36,14 @@ const deaths = document.querySelector('#deaths')
 const mine = document.querySelector('#mine')
 const problem = document.querySelector('#problem')
 
-let leave = () => undefined
+let followed
 /** What is said of a worker that was told to die; there is nothing else to see of it. */
 let death = ''
 
 /** The export that the address names. */
 function follow() {
-  leave()
-  leave = () => undefined
+  followed?.leave()
+  followed = undefined
   death = ''
   problem.textContent = ''
   const id = idOf(location)
@@ -51,15 +53,18 @@ function follow() {
   detail.textContent = ''
   show(id === null ? 'idle' : 'connecting', id === null ? 'Nothing exported yet' : 'Connecting')
   void list()
-  if (id !== null) leave = followJob(id, view)
+  if (id !== null) followed = followJob(id, view)
 }
 
 const view = {
-  started(at) {
-    detail.textContent = `Started at ${time.format(new Date(at))}.`
+  working() {
+    connection.opened('working', 'Exporting')
+    update()
   },
-  working: () => show('working', 'Exporting'),
-  away: () => show('away', 'Lost contact: reconnecting'),
+  away(retryInMs) {
+    connection.lost(retryInMs)
+    update()
+  },
   progress({ row, rows, by }) {
     progress.max = rows
     progress.value = row
@@ -99,10 +104,14 @@ function tellEnd(state, { result, reason, isRecovered }) {
 }
 
 function show(state, what) {
-  status.dataset.state = state
-  status.textContent = what
+  connection.show(state, what)
+  update()
+}
+
+/** All that depends on whether the export goes on. */
+function update() {
   start.textContent = job.hidden ? 'Start an export' : 'Start another export'
-  const isGoingOn = ['working', 'away'].includes(state)
+  const isGoingOn = ['working', 'reconnecting', 'offline'].includes(status.dataset.state)
   deaths.hidden = !isGoingOn
   deaths.disabled = death !== ''
   outcome.textContent = isGoingOn ? death : ''
@@ -133,7 +142,7 @@ deaths.addEventListener('click', async ({ target }) => {
       when === 'in its work'
         ? 'The worker has gone silent. The guardian asks after it when nothing has come for 3 seconds.'
         : 'The worker goes on to its last row, and will not say that it has finished.'
-    show(status.dataset.state, status.textContent)
+    update()
   } catch (error) {
     problem.textContent = `Its worker was not told: ${error.message}`
   }
@@ -145,6 +154,7 @@ async function list() {
   if (!response?.ok) return
   const items = (await response.json()).map(({ id, startedAt, state }) => {
     const isShown = id === idOf(location)
+    if (isShown) detail.textContent = `Started at ${time.format(new Date(startedAt))}.`
     const link = document.createElement('a')
     link.href = `?id=${id}`
     link.textContent = time.format(new Date(startedAt))

@@ -21,9 +21,9 @@ export function createLog() {
     add(name, data, id, before) {
       prepend(name, data.length > 120 ? `${data.slice(0, 119)}…` : data, idElement(id, before))
     },
-    /** No event, but what explains the next one: the browser comes back with this id. */
+    /** No event, but what explains the next one: the page comes back with this id. */
     lost(id) {
-      prepend('(lost)', 'the browser comes back with this Last-Event-ID', idElement(id, id))
+      prepend('(lost)', 'the page comes back with this Last-Event-ID', idElement(id, id))
     },
   }
 }

@@ -48,13 +48,23 @@ export function createProof(page) {
   /** The run that is shown; events of other runs are not counted. */
   let run
   let timer
+  let isAway = false
+  /** The server's answer that all are published. */
+  let publishing
 
   async function begin() {
     const begun = new Run()
     run = begun
     view.begin()
     concludeIn(patienceMs)
-    await ask(begun, 'cut')
+    // A page that is away already has nothing to cut.
+    if (isAway) goOnAway()
+    else await ask(begun, 'cut')
+  }
+
+  function goOnAway() {
+    run.isAsked = true
+    publishing = publish(run)
   }
 
   /** @returns What the server answers; undefined when it does not do it, which ends the run. */
@@ -64,6 +74,11 @@ export function createProof(page) {
     } catch (error) {
       if (run === asking) giveUp('The server could not be asked.', error.message)
     }
+  }
+
+  async function publish(asking) {
+    asking.published = (await ask(asking, 'events'))?.published
+    if (run === asking) proceed()
   }
 
   function proceed() {
@@ -92,14 +107,14 @@ export function createProof(page) {
       proceed()
     },
     /** Only from here on, as events that come by the connection before would prove nothing. */
-    async lost() {
-      if (run === undefined || run.isAsked || !view.isRunning()) return
-      const asking = run
-      asking.isAsked = true
-      asking.published = (await ask(asking, 'events'))?.published
-      if (run === asking) proceed()
+    lost() {
+      isAway = true
+      if (run !== undefined && !run.isAsked && view.isRunning()) goOnAway()
     },
+    /** Not before all are published: a page that is back by then would prove nothing. */
+    mayReturn: () => publishing,
     returned(awayMs) {
+      isAway = false
       if (run === undefined || run.awayMs !== undefined) return
       run.returned(awayMs)
       proceed()
