@@ -16,5 +16,5 @@ export type {
 } from './client/events.js'
 export type { Address, EventSourceOptions, PerRequest, RequestBody } from './client/options.js'
 export { type Recover, recoverFrom } from './client/recover.js'
+export { type SharedTabs, shareTabs } from './client/share-tabs.js'
 export { type PositionStorage, storeIn, type WebStorage } from './client/storage.js'
-export { type JoinTabs, shareTabs } from './client/tabs.js'

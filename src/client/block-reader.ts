@@ -15,16 +15,19 @@ export interface BlockReaderOptions {
  *
  * @returns What takes the next chunk. It throws EventSourceError `ERR_EVENT_TOO_LARGE`, and what `onBlock` throws.
  */
-export function blockReader(options: BlockReaderOptions): (chunk: Uint8Array) => void {
-  const { maxEventBytes, onBlock, onRetry } = options
+export function blockReader({
+  maxEventBytes,
+  onBlock,
+  onRetry,
+}: BlockReaderOptions): (chunk: Uint8Array) => void {
   const decoder = new TextDecoder()
   const parser = createParser({
     maxBufferSize: maxEventBytes,
     onEvent: onBlock,
     onRetry,
     onError: ({ type, message }) => {
-      if (type !== 'max-buffer-size-exceeded') return
-      throw new EventSourceError('ERR_EVENT_TOO_LARGE', message)
+      // The other types are of lines that are to be ignored.
+      if (type.startsWith('max')) throw new EventSourceError('ERR_EVENT_TOO_LARGE', message)
     },
   })
   let hasLineEnd = false

@@ -10,6 +10,7 @@ export type EventSourceErrorCode =
   | 'ERR_STATUS'
   | 'ERR_STORAGE'
   | 'ERR_STREAM'
+  | 'ERR_TABS'
 
 interface Answer {
   /** Whether the source has closed, as trying again would not help. */
@@ -22,23 +23,23 @@ interface Answer {
   retryAfterMs?: number | undefined
 }
 
-export interface EventSourceError extends Readonly<Answer> {}
+export interface EventSourceError extends Readonly<Answer> {
+  /** Stable, for programs. */
+  readonly code: EventSourceErrorCode
+}
 
 /** The error class of the client. */
 // biome-ignore lint/suspicious/noUnsafeDeclarationMerging: the constructor assigns what the interface has.
 export class EventSourceError extends Error {
   override readonly name = 'EventSourceError'
-  /** Stable, for programs. */
-  readonly code: EventSourceErrorCode
 
   constructor(
     code: EventSourceErrorCode,
     message: string,
-    { cause, ...answer }: ErrorOptions & Partial<Answer> = {},
+    options?: ErrorOptions & Partial<Answer>,
   ) {
-    super(message, { cause })
-    this.code = code
-    Object.assign(this, { isFinal: false }, answer)
+    super(message, options)
+    Object.assign(this, { code, isFinal: false }, options)
   }
 }
 
@@ -46,7 +47,7 @@ export class EventSourceError extends Error {
 export function toError(
   cause: unknown,
   code: EventSourceErrorCode = 'ERR_CONNECTION',
-  message = 'The connection was refused or lost.',
 ): EventSourceError {
-  return cause instanceof EventSourceError ? cause : new EventSourceError(code, message, { cause })
+  if (cause instanceof EventSourceError) return cause
+  return new EventSourceError(code, String(cause), { cause })
 }

@@ -1,5 +1,4 @@
 import { toError } from './errors.js'
-import { EventQueue } from './event-queue.js'
 import type {
   ConnectionErrorEvent,
   EndEvent,
@@ -9,10 +8,8 @@ import type {
   SourceEvents,
   StreamMessage,
 } from './events.js'
-import { type Listener, Listeners } from './listeners.js'
-import { type Address, type EventSourceOptions, limitsOf, type PerRequest } from './options.js'
+import { type Address, type EventSourceOptions, type PerRequest, withDefaults } from './options.js'
 import { watchPage } from './page.js'
-import { resolveUrl } from './request.js'
 import { Session } from './session.js'
 
 /** What the data of events is, by their names: the type of `json`. */
@@ -27,7 +24,11 @@ type MessageOf<Events> = Events extends { readonly message: infer Json }
   ? StreamMessage<Json>
   : StreamMessage
 
-const [CONNECTING, OPEN, CLOSED] = [0, 1, 2] as const
+type Listener = (event: never) => void
+
+const CONNECTING = 0
+const OPEN = 1
+const CLOSED = 2
 
 /**
  * A stream of events that comes back after whatever happens to its connection, and goes on where it was.
@@ -41,45 +42,32 @@ export class EventSourceClient<Events = EventTypes> implements AsyncIterable<Any
   readonly OPEN = OPEN
   readonly CLOSED = CLOSED
 
-  onopen: ((event: OpenEvent) => void) | null = null
-  onmessage: ((event: MessageOf<Events>) => void) | null = null
-  onerror: ((event: ConnectionErrorEvent) => void) | null = null
-  onreset: ((event: ResetEvent) => void) | null = null
-  onend: ((event: EndEvent) => void) | null = null
+  onopen: ((event: OpenEvent) => void) | null
+  onmessage: ((event: MessageOf<Events>) => void) | null
+  onerror: ((event: ConnectionErrorEvent) => void) | null
+  onreset: ((event: ResetEvent) => void) | null
+  onend: ((event: EndEvent) => void) | null
 
-  /** The address; empty where it is a function. */
-  readonly url: string
-  readonly #signal: AbortSignal | undefined
-  readonly #maxQueued: number
   readonly #session: Session
-  readonly #listeners = new Listeners()
-  readonly #queues = new Set<EventQueue<StreamMessage>>()
+  readonly #listeners = new Map<string, Set<Listener>>()
   #readyState: 0 | 1 | 2 = CLOSED
-  #unwatchPage: (() => void) | undefined
-  #makeRoom: (() => void) | undefined
+  /** Removes what listens to the page, and to the application's signal. */
+  #unwatch: AbortController | undefined
 
   /** @throws EventSourceError `ERR_OPTION`. TypeError when the address is none. */
   constructor(address: PerRequest<Address>, options: EventSourceOptions = {}) {
-    const limits = limitsOf(options)
-    const source = this
-    this.url = typeof address === 'function' ? '' : resolveUrl(address).href
-    this.#signal = options.signal
-    this.#maxQueued = limits.maxQueuedEvents
-    const host = {
-      address,
-      url: this.url,
-      get position() {
-        return source.position
-      },
-      get isFull() {
-        return source.#isFull
-      },
-      room: () => this.#room(),
-      deliver: (message: StreamMessage, before: string) => this.#deliver(message, before),
-      tell: (event: SourceEvent) => this.#tell(event),
-    }
-    this.#session = new Session(host, options, limits)
+    this.#session = new Session(address, withDefaults(options), this.#emit)
+    this.onopen = options.onOpen ?? null
+    this.onmessage = options.onMessage ?? null
+    this.onerror = options.onError ?? null
+    this.onreset = options.onReset ?? null
+    this.onend = options.onEnd ?? null
     this.reopen()
+  }
+
+  /** The address; empty where it is a function. */
+  get url(): string {
+    return this.#session.url
   }
 
   get readyState(): 0 | 1 | 2 {
@@ -96,8 +84,7 @@ export class EventSourceClient<Events = EventTypes> implements AsyncIterable<Any
    * `lastEventId`, unless a `for await` loop is behind.
    */
   get position(): string {
-    const [slowest] = [...this.#queues].sort((a, b) => b.length - a.length)
-    return slowest?.position ?? this.lastEventId
+    return this.#session.position
   }
 
   /**
@@ -105,14 +92,12 @@ export class EventSourceClient<Events = EventTypes> implements AsyncIterable<Any
    *
    * @throws EventSourceError when it cannot be had. The source is closed then.
    */
-  async recover(): Promise<void> {
+  recover(): Promise<void> {
     this.reopen()
-    try {
-      await this.#session.recover()
-    } catch (cause) {
+    return this.#session.recover().catch((cause) => {
       this.close()
       throw toError(cause)
-    }
+    })
   }
 
   /** @param type - A name, or `*` for all events of the server. */
@@ -126,11 +111,11 @@ export class EventSourceClient<Events = EventTypes> implements AsyncIterable<Any
     listener: (event: StreamMessage<Events[Type], Type>) => void,
   ): void
   addEventListener(type: string, listener: (event: never) => void): void {
-    this.#listeners.of(type).add(listener)
+    this.#of(type).add(listener)
   }
 
   removeEventListener(type: string, listener: (event: never) => void): void {
-    this.#listeners.of(type).delete(listener)
+    this.#of(type).delete(listener)
   }
 
   /**
@@ -138,89 +123,72 @@ export class EventSourceClient<Events = EventTypes> implements AsyncIterable<Any
    * the stream, and fails with the error that has closed the source.
    */
   [Symbol.asyncIterator](): AsyncGenerator<AnyMessage<Events>, void, undefined> {
-    const queue: EventQueue<StreamMessage> = new EventQueue({
-      passed: () => {
-        this.#makeRoom?.()
-        this.#session.save()
-      },
-      left: () => {
-        if (this.#queues.has(queue)) this.close()
-      },
-    })
-    if (this.#readyState === CLOSED) queue.end()
-    else this.#queues.add(queue)
-    return queue.drain() as AsyncGenerator<AnyMessage<Events>, void, undefined>
+    const { loops } = this.#session
+    const loop = loops.open(this.#readyState === CLOSED, () => this.close())
+    return loop as AsyncGenerator<AnyMessage<Events>, void, undefined>
   }
 
   /** Ends the connection, and leaves nothing behind. What waits for a loop comes again after `reopen`. */
   close(): void {
-    for (const queue of this.#queues) queue.pass()
-    this.#session.goBackTo(this.position)
-    for (const queue of this.#queues) queue.clear()
+    this.#session.goBack()
     this.#close()
     this.#session.save()
   }
 
   /** Goes on after the position of a source that has closed. */
   reopen(): void {
-    if (this.#readyState !== CLOSED || this.#signal?.aborted) return
+    const session = this.#session
+    const { signal } = session.options
+    if (this.#readyState !== CLOSED || signal?.aborted) return
     this.#readyState = CONNECTING
-    this.#signal?.addEventListener('abort', this.#onAbort)
-    this.#unwatchPage = watchPage({
-      wake: () => this.#session.wake(),
-      suspend: () => {
-        this.#session.stop()
-        this.#readyState = CONNECTING
-      },
-    })
-    this.#session.start()
+    const unwatch = new AbortController()
+    this.#unwatch = unwatch
+    signal?.addEventListener('abort', () => this.close(), unwatch)
+    const suspend = () => {
+      session.stop()
+      this.#readyState = CONNECTING
+    }
+    watchPage(unwatch, () => session.wake(), suspend)
+    session.start()
   }
-
-  readonly #onAbort = (): void => this.close()
 
   #close(error?: unknown): void {
     this.#readyState = CLOSED
+    this.#unwatch?.abort()
     this.#session.stop()
-    this.#unwatchPage?.()
-    this.#signal?.removeEventListener('abort', this.#onAbort)
-    for (const queue of this.#queues) queue.end(error)
-    this.#queues.clear()
-    this.#makeRoom?.()
+    this.#session.loops.end(error)
   }
 
-  #deliver(message: StreamMessage, before: string): void {
-    for (const queue of this.#queues) queue.push({ item: message, before })
-    const { type } = message
-    const isMessage = type === 'message'
-    // Names of the source's own events are not the server's to use.
-    const isOwn = !isMessage && `on${type}` in this
-    const handler = isMessage ? (this.onmessage as Listener | null) : null
-    this.#listeners.call(handler, isOwn ? ['*'] : [type, '*'], message)
-  }
-
-  #tell(event: SourceEvent): void {
-    const { type } = event
+  readonly #emit = (event: SourceEvent | StreamMessage, isMessage?: boolean): void => {
     if (this.#readyState === CLOSED) return
-    if (type === 'open') this.#readyState = OPEN
-    else if (type === 'end') this.#close()
-    else if (type === 'error') {
-      if (event.error.isFinal) this.#close(event.error)
+    const { type } = event
+    if (!isMessage) {
+      const { error, retryInMs } = event as Partial<ConnectionErrorEvent>
+      if (type === 'open') this.#readyState = OPEN
+      else if (type === 'end' || error?.isFinal) this.#close(error)
       // What is told with the connection unharmed has no next try.
-      else if (event.retryInMs !== undefined) this.#readyState = CONNECTING
+      else if (retryInMs !== undefined) this.#readyState = CONNECTING
     }
-    this.#listeners.call(this[`on${type}`] as Listener | null, [type], event)
+    // Names of the source's own events are not the server's to use.
+    const isReserved = isMessage && type !== 'message' && `on${type}` in this
+    const listeners = isReserved ? [] : [this[`on${type}` as 'onopen'], ...this.#of(type)]
+    if (isMessage) listeners.push(...this.#of('*'))
+    for (const listener of listeners) {
+      try {
+        listener?.(event as never)
+      } catch (error) {
+        // As the platform reports what its own listeners throw.
+        queueMicrotask(() => {
+          throw error
+        })
+      }
+    }
   }
 
-  get #isFull(): boolean {
-    return [...this.#queues].some(({ length }) => length >= this.#maxQueued)
-  }
-
-  async #room(): Promise<void> {
-    while (this.#isFull) {
-      await new Promise<void>((resolve) => {
-        this.#makeRoom = resolve
-      })
-    }
+  #of(type: string): Set<Listener> {
+    const listeners = this.#listeners.get(type) ?? new Set()
+    this.#listeners.set(type, listeners)
+    return listeners
   }
 }
 

@@ -2,29 +2,31 @@ import type { StreamEnding } from '../core/stream-end.js'
 import type { EventSourceError } from './errors.js'
 
 /** An event that the server has sent. */
-export class StreamMessage<Json = unknown, Type extends string = string> {
+export interface StreamMessage<Json = unknown, Type extends string = string> {
   /** Its name: `message` where the server gave none. */
   readonly type: Type
   /** Its text, as `EventSource` gives it. */
   readonly data: string
   /** The position behind it: what to resume after. */
   readonly lastEventId: string
-  #json: Json | undefined
-
-  constructor(type: Type, data: string, lastEventId: string) {
-    this.type = type
-    this.data = data
-    this.lastEventId = lastEventId
-  }
-
   /**
    * The data, parsed when it is first asked for.
    *
    * @throws SyntaxError when it is no JSON.
    */
-  get json(): Json {
-    this.#json ??= JSON.parse(this.data) as Json
-    return this.#json
+  readonly json: Json
+}
+
+export function streamMessage(type: string, data: string, lastEventId: string): StreamMessage {
+  let json: unknown
+  return {
+    type,
+    data,
+    lastEventId,
+    get json() {
+      json ??= JSON.parse(data)
+      return json
+    },
   }
 }
 

@@ -1,7 +1,14 @@
 import { EventSourceError } from './errors.js'
+import type {
+  ConnectionErrorEvent,
+  EndEvent,
+  OpenEvent,
+  ResetEvent,
+  StreamMessage,
+} from './events.js'
 import type { Recover } from './recover.js'
+import type { SharedTabs } from './share-tabs.js'
 import type { PositionStorage } from './storage.js'
-import type { JoinTabs } from './tabs.js'
 
 /** A value, or what gives it anew for each request. */
 export type PerRequest<Value> = Value | (() => Value | Promise<Value>)
@@ -43,7 +50,7 @@ export interface EventSourceOptions {
   readonly maxRetryMs?: number | undefined
   /**
    * Milliseconds without a single byte after which the connection is taken for lost. `Infinity` for
-   * servers that send no keep-alive.
+   * servers that send no keep-alive; 23 days is the longest.
    * @defaultValue 45_000, three keep-alive intervals of the server.
    */
   readonly silenceMs?: number | undefined
@@ -83,31 +90,44 @@ export interface EventSourceOptions {
    * 404 or 410.
    */
   readonly recover?: Recover | undefined
-  /** `shareTabs()`: one connection for all tabs. */
-  readonly tabs?: JoinTabs | undefined
+  /**
+   * One connection for all tabs: true for all streams of the same address, or a name for those that share. The code
+   * for it is loaded when the source opens.
+   */
+  readonly shareTabs?: SharedTabs | false | undefined
+  /** `shareTabs()`: the same. */
+  readonly tabs?: SharedTabs | undefined
+  /** `source.onopen`, from the beginning; and so with the others. */
+  readonly onOpen?: ((event: OpenEvent) => void) | undefined
+  readonly onMessage?: ((event: StreamMessage) => void) | undefined
+  readonly onError?: ((event: ConnectionErrorEvent) => void) | undefined
+  readonly onReset?: ((event: ResetEvent) => void) | undefined
+  readonly onEnd?: ((event: EndEvent) => void) | undefined
 }
 
-/** The longest time that a timer takes. */
-export const maxTimerMs = 2_147_483_647
+/** Of all limits: timers take no more milliseconds, with a day of `Retry-After` added. It is 23 days. */
+const maxLimit = 2e9
 
-export interface Limits {
-  readonly minRetryMs: number
-  readonly maxRetryMs: number
-  readonly silenceMs: number
-  readonly maxEventBytes: number
-  readonly maxQueuedEvents: number
+const defaults = {
+  minRetryMs: 1000,
+  maxRetryMs: 30_000,
+  silenceMs: 45_000,
+  maxEventBytes: 8_388_608,
+  maxQueuedEvents: 256,
 }
+
+type Limits = { [Name in keyof typeof defaults]: number }
+
+/** Options, with numbers for all limits. */
+export interface Settings extends Omit<EventSourceOptions, keyof Limits>, Readonly<Limits> {}
 
 /** @throws EventSourceError `ERR_OPTION`. */
-export function limitsOf({
-  minRetryMs = 1000,
-  maxRetryMs = 30_000,
-  silenceMs = 45_000,
-  maxEventBytes = 8_388_608,
-  maxQueuedEvents = 256,
-}: EventSourceOptions): Limits {
-  const limits = { minRetryMs, maxRetryMs, silenceMs, maxEventBytes, maxQueuedEvents }
-  const wrong = Object.entries(limits).find(([, value]) => !(value > 0))
-  if (wrong) throw new EventSourceError('ERR_OPTION', `${wrong} must be above 0.`)
-  return limits
+export function withDefaults(options: EventSourceOptions): Settings {
+  const settings = { ...options, ...defaults }
+  for (const name of Object.keys(defaults) as (keyof Limits)[]) {
+    const limit = Math.min(options[name] ?? defaults[name], maxLimit)
+    if (!(limit > 0)) throw new EventSourceError('ERR_OPTION', `${name} must be > 0.`)
+    settings[name] = limit
+  }
+  return settings
 }

@@ -7,27 +7,22 @@ const page = globalThis as unknown as PageEvents & {
   readonly document?: PageEvents & { readonly visibilityState: string }
 }
 
-export interface PageListener {
-  /** The network may be back, or the page was asleep. */
-  wake(): void
-  /** Nothing will run until `wake`. */
-  suspend(): void
-}
-
-/** @returns What removes all listeners. */
-export function watchPage({ wake, suspend }: PageListener): () => void {
-  const abort = new AbortController()
+/**
+ * @param until - Removes all listeners when it is aborted.
+ * @param wake - Called when the network may be back, or the page was asleep.
+ * @param suspend - Called when nothing will run until `wake`.
+ */
+export function watchPage(until: AbortController, wake: () => void, suspend: () => void): void {
   const { document } = page
-  const on = (target: PageEvents | undefined, types: readonly string[], listener: () => void) => {
-    for (const type of types) target?.addEventListener?.(type, listener, abort)
-  }
-  on(page, ['online', 'pageshow'], wake)
-  on(document, ['resume'], wake)
-  on(document, ['visibilitychange'], () => {
+  const on = (target: PageEvents | undefined, type: string, listener: () => void) =>
+    target?.addEventListener?.(type, listener, until)
+  on(page, 'online', wake)
+  on(page, 'pageshow', wake)
+  on(document, 'resume', wake)
+  on(document, 'visibilitychange', () => {
     if (document?.visibilityState === 'visible') wake()
   })
   // A page with an open connection does not come back as it was left.
-  on(page, ['pagehide'], suspend)
-  on(document, ['freeze'], suspend)
-  return () => abort.abort()
+  on(page, 'pagehide', suspend)
+  on(document, 'freeze', suspend)
 }

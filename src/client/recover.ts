@@ -1,6 +1,6 @@
 import type { Block } from './block-reader.js'
 import { EventSourceError } from './errors.js'
-import { type Address, type EventSourceOptions, type Limits, maxTimerMs } from './options.js'
+import type { Address, Settings } from './options.js'
 import { ask } from './request.js'
 
 /** What a recovery endpoint answers. */
@@ -22,21 +22,23 @@ interface Missed {
 
 /** The stream that something was missed of. */
 interface Recovering {
-  readonly options: EventSourceOptions
-  readonly limits: Limits
+  readonly options: Settings
   lastEventId: string
   take(block: Block): void
-  settled(): void
+  settled(): Promise<void>
   finish(ending: object): void
 }
 
-export interface Recovery {
-  readonly done: Promise<void>
-  abort(): void
-}
-
-/** Takes what was missed, and the end if there was one. */
-export type Recover = (stream: Recovering) => Recovery
+/**
+ * Takes what was missed, and the end if there was one.
+ *
+ * @param error - What the stream's own address has answered for good, if that is why.
+ */
+export type Recover = (
+  stream: Recovering,
+  signal: AbortSignal,
+  error?: EventSourceError,
+) => Promise<void>
 
 /**
  * Has what was missed from the recovery endpoint of a stream. It is asked by `source.recover()`, and when the
@@ -45,12 +47,18 @@ export type Recover = (stream: Recovering) => Recovery
  * @param address - Of the endpoint; may be a function of the position.
  */
 export function recoverFrom(address: Address | ((position: string) => Address)): Recover {
-  return (stream) => {
+  return async (stream, signal, error) => {
+    if (error && error.status !== 404 && error.status !== 410) return
     const abort = new AbortController()
     const stop = () => abort.abort()
-    const timer = setTimeout(stop, Math.min(stream.limits.silenceMs, maxTimerMs))
-    const done = recover(address, stream, abort.signal).finally(() => clearTimeout(timer))
-    return { done, abort: stop }
+    const timer = setTimeout(stop, stream.options.silenceMs)
+    signal.addEventListener('abort', stop)
+    try {
+      await recover(address, stream, abort.signal)
+    } finally {
+      signal.removeEventListener('abort', stop)
+      clearTimeout(timer)
+    }
   }
 }
 
@@ -102,5 +110,5 @@ function takeMissed(missed: Missed, stream: Recovering, signal: AbortSignal): vo
     stream.take({ ...event, data: JSON.stringify(data) })
   }
   stream.lastEventId = lastEventId
-  stream.settled()
+  void stream.settled()
 }

@@ -3,12 +3,12 @@ import type { Address, EventSourceOptions, PerRequest } from './options.js'
 // What it uses of the DOM. The whole library of types would be there for all of src too.
 const page = globalThis as {
   readonly document?: { readonly baseURI: string }
-  readonly location?: { readonly href: string }
+  readonly location?: URL
 }
 
 /** @throws TypeError when it is none. */
 export function resolveUrl(url: Address): URL {
-  return new URL(url, page.document?.baseURI ?? page.location?.href)
+  return new URL(url, page.document?.baseURI ?? page.location)
 }
 
 /** Who asks: after which position, and with what. */

@@ -3,8 +3,8 @@ import type { EventSourceOptions } from './options.js'
 
 const maxBodyLength = 1000
 
-/** Statuses that pass, beside those from 500 on. */
-const passing = [408, 425, 429]
+/** Statuses that pass. */
+const passing = /^5|408|425|429/
 
 /** A day: who is told to stay away for longer asks once more. */
 const maxRetryAfterMs = 86_400_000
@@ -26,12 +26,12 @@ export async function checkResponse(
   if (status === 200 && isStream) return true
   const error = new EventSourceError(
     status === 200 ? 'ERR_CONTENT_TYPE' : 'ERR_STATUS',
-    `The server has answered ${status} ${type}: no event stream.`,
+    `No event stream: ${status} ${type}`,
     {
       status,
-      isFinal: status < 500 && !passing.includes(status),
+      isFinal: !passing.test(`${status}`),
       body: await beginningOf(response),
-      retryAfterMs: retryAfterOf(headers.get('retry-after')),
+      retryAfterMs: retryAfterOf(headers.get('retry-after') ?? ''),
     },
   )
   const isRetried = await retryOn?.(error, response)
@@ -41,28 +41,25 @@ export async function checkResponse(
   throw error
 }
 
-/** What is not asked for is left, so that the connection ends. */
+/** The rest is left: the connection ends with the attempt. */
 async function beginningOf({ body }: Response): Promise<string> {
   const decoder = new TextDecoder()
   const reader = body?.getReader()
   let text = ''
   try {
-    while (reader !== undefined && text.length < maxBodyLength) {
+    while (reader && text.length < maxBodyLength) {
       const { done, value } = await reader.read()
       if (done) break
       text += decoder.decode(value, { stream: true })
     }
-    await reader?.cancel()
-    return text.slice(0, maxBodyLength)
   } catch {
     // The status is what counts.
-    return text
   }
+  return text.slice(0, maxBodyLength)
 }
 
 /** @returns undefined unless it is a number of seconds, or a date to come. */
-function retryAfterOf(text: string | null): number | undefined {
-  if (text === null) return undefined
-  const ms = /^\d+$/.test(text) ? Number(text) * 1000 : Date.parse(text) - Date.now()
+function retryAfterOf(text: string): number | undefined {
+  const ms = Number(text) * 1000 || Date.parse(text) - Date.now()
   return ms > 0 ? Math.min(ms, maxRetryAfterMs) : undefined
 }

@@ -1,206 +1,193 @@
+import { maxCursorLength } from '../core/cursor.js'
 import type { Block } from './block-reader.js'
-import { Connection, type ConnectionHost } from './connection.js'
-import { EventSourceError, toError } from './errors.js'
-import { type SourceEvent, StreamMessage } from './events.js'
-import { History, isSendable, isShort } from './history.js'
-import type { Address, EventSourceOptions, Limits, PerRequest } from './options.js'
-import type { Recovery } from './recover.js'
-import { ask } from './request.js'
+import { type Connection, type ConnectionHost, connect } from './connection.js'
+import { EventSourceError, type EventSourceErrorCode, toError } from './errors.js'
+import { type SourceEvent, type StreamMessage, streamMessage } from './events.js'
+import { emptyHistory } from './history.js'
+import { type Loops, openLoops } from './loops.js'
+import type { Address, PerRequest, Settings } from './options.js'
+import { resolveUrl } from './request.js'
 import type { Share, Tab } from './tabs.js'
 
-/** The source that a session is of. */
-export interface SessionHost {
-  readonly address: PerRequest<Address>
-  /** That, where it is no function. */
-  readonly url: string
-  /** The position behind what was dealt with. */
-  readonly position: string
-  /** Whether as many events wait as may. */
-  readonly isFull: boolean
-  /** @returns When that is no longer so. */
-  room(): Promise<void>
-  /** @param before - The position before it. */
-  deliver(message: StreamMessage, before: string): void
-  tell(event: SourceEvent): void
-}
+/** @param isMessage - Whether the server has sent it. */
+type Emit = (event: SourceEvent | StreamMessage, isMessage?: boolean) => void
 
 /** What one stream is to a source: where it is, what came already, and whom it hears it from. */
 export class Session implements ConnectionHost, Tab {
   /** The position behind the last event that has come. */
   lastEventId = ''
-  readonly options: EventSourceOptions
-  readonly limits: Limits
-  readonly #host: SessionHost
-  readonly #history = new History()
+  /** The address; empty where it is a function. */
+  readonly url: string
+  readonly options: Settings
+  history = emptyHistory()
+  readonly loops: Loops<StreamMessage>
+  /** Its own; undefined while it hears from another tab. */
+  connection: Connection | undefined
+  readonly address: PerRequest<Address>
+  readonly #emit: Emit
   #loaded: Promise<void> | undefined
   #saved = ''
-  #hasWarned = false
+  #told: EventSourceErrorCode | undefined
   /** The server has said by `stream-open` that its ids are cursors, and what its own events mean. */
   #isOurs = false
-  #isRunning = false
-  #connection: Connection | undefined
+  /** Ends what was started. */
+  #abort: AbortController | undefined
   #share: Share | undefined
-  #recovery: Recovery | undefined
 
-  constructor(host: SessionHost, options: EventSourceOptions, limits: Limits) {
-    this.#host = host
+  constructor(address: PerRequest<Address>, options: Settings, emit: Emit) {
+    this.address = address
+    this.url = typeof address === 'function' ? '' : resolveUrl(address).href
     this.options = options
-    this.limits = limits
+    this.loops = openLoops(options.maxQueuedEvents, () => this.save())
+    this.#emit = emit
+  }
+
+  /** The position behind what was dealt with. */
+  get position(): string {
+    return this.loops.position ?? this.lastEventId
   }
 
   start(): void {
-    if (this.#isRunning) return
-    this.#isRunning = true
+    if (this.#abort) return
+    const signal = this.#begin()
     this.connect()
-    this.#share = this.options.tabs?.(this, this.#host.url)
+    void this.#attempt('ERR_TABS', async () => {
+      const { shareTabs, tabs = shareTabs } = this.options
+      if (!tabs) return
+      const { joinTabs } = await import('./tabs.js')
+      if (!signal.aborted) this.#share = joinTabs(this, tabs, signal)
+    })
   }
 
   stop(): void {
-    this.#isRunning = false
     this.disconnect()
-    this.#share?.leave()
+    this.#abort?.abort()
+    this.#abort = undefined
     this.#share = undefined
-    this.#recovery?.abort()
-    this.#recovery = undefined
+  }
+
+  /** @returns What is aborted when this ends, or something else begins. */
+  #begin(): AbortSignal {
+    this.stop()
+    this.#abort = new AbortController()
+    return this.#abort.signal
   }
 
   /** The network may be back, or the page was asleep. */
   wake(): void {
-    // It starts the rest when it is done.
-    if (this.#recovery) return
     this.start()
-    this.#connection?.wake()
+    this.connection?.wake()
     this.#share?.ask()
   }
 
-  /** Goes back, for the events after it to come once more. */
-  goBackTo(position: string): void {
-    if (position === this.lastEventId) return
-    this.#history.clear()
+  /** Drops what waits for loops, for it to come once more. */
+  goBack(): void {
+    const position = this.loops.drop()
+    if (position === undefined) return
+    this.history = emptyHistory()
     this.lastEventId = position
   }
 
-  /** Has what was missed, and then goes on unless the stream has ended, or was stopped. */
-  async recover(goesOn = true): Promise<void> {
-    this.stop()
+  /**
+   * Has what was missed, and then goes on unless the stream has ended, or was stopped.
+   *
+   * @param error - What the stream has answered, for good: it does not go on.
+   */
+  async recover(error?: EventSourceError): Promise<void> {
+    const signal = this.#begin()
+    const { recover } = this.options
+    if (!recover) throw new EventSourceError('ERR_OPTION', 'No option recover.')
     await this.prepare()
-    const recovery = this.options.recover?.(this)
-    this.#recovery = recovery
-    if (!recovery) throw new EventSourceError('ERR_OPTION', 'The option recover is missing.')
-    await recovery.done
-    if (this.#recovery !== recovery) return
-    this.#recovery = undefined
-    if (goesOn) this.start()
-  }
-
-  get isConnected(): boolean {
-    return !!this.#connection
-  }
-
-  get isFull(): boolean {
-    return this.#host.isFull
-  }
-
-  hasBeenAt(position: string): boolean {
-    return position === this.lastEventId || (this.#isOurs && this.#history.has(position))
+    await recover(this, signal, error)
+    if (signal.aborted || error) return
+    this.stop()
+    this.start()
   }
 
   connect(): void {
-    if (this.#connection) return
-    this.#connection = new Connection(this)
-    void this.#connection.run()
+    this.connection ??= connect(this)
   }
 
   disconnect(): void {
-    this.#connection?.stop()
-    this.#connection = undefined
+    this.connection?.stop()
+    this.connection = undefined
   }
 
   prepare(): Promise<void> {
-    this.#loaded ??= this.#load()
-    return this.#loaded
-  }
-
-  async #load(): Promise<void> {
     const { position, storage } = this.options
-    await this.#attempt(async () => {
-      const kept = position ?? (await storage?.load(this.#host.url)) ?? ''
-      if (!isSendable(kept)) throw new EventSourceError('ERR_POSITION', 'The position is none.')
+    this.#loaded ??= this.#attempt('ERR_STORAGE', async () => {
+      const kept = String(position ?? (await storage?.load(this.url)) ?? '')
+      // What any header can hold.
+      const isPosition = kept.length <= maxCursorLength && /^[ -~]*$/.test(kept)
+      if (!isPosition) throw new EventSourceError('ERR_POSITION', 'No position.')
       this.lastEventId = kept
       this.#saved = kept
     })
+    return this.#loaded
   }
 
   save(): void {
-    const { position, url } = this.#host
-    const { storage } = this.options
-    if (!storage || position === this.#saved) return
+    const { position } = this
+    if (position === this.#saved) return
     this.#saved = position
-    void this.#attempt(() => storage.save(url, position))
+    void this.#attempt('ERR_STORAGE', () => this.options.storage?.save(this.url, position))
   }
 
-  /** What goes wrong is told once. */
-  async #attempt(run: () => void | Promise<void>): Promise<void> {
+  /** What goes wrong again and again is told once. */
+  async #attempt(code: EventSourceErrorCode, run: () => void | Promise<void>): Promise<void> {
     try {
       await run()
     } catch (cause) {
-      if (this.#hasWarned) return
-      this.#hasWarned = true
-      const error = toError(cause, 'ERR_STORAGE', 'The position cannot be kept.')
-      this.#host.tell({ type: 'error', error })
+      if (this.#told !== code) this.#emit({ type: 'error', error: toError(cause, code) })
+      this.#told = code
     }
   }
 
-  request(signal: AbortSignal): Promise<Response> {
-    return ask(this, this.#host.address, 'text/event-stream', signal)
-  }
-
   tell(event: SourceEvent): void {
-    this.#share?.tell({ isOpen: event.type === 'open' })
-    this.#host.tell(event)
+    this.#share?.told(event)
+    this.#emit(event)
   }
 
-  settled(): Promise<void> | undefined {
+  settled(): Promise<void> {
     this.save()
     this.#share?.settle()
-    return this.isFull ? this.#host.room() : undefined
+    return this.loops.room()
   }
 
   take(block: Block): void {
     const { event: type = 'message', data, id } = block
-    const isOpen = type === 'stream-open'
-    this.#isOurs ||= isOpen
+    this.#isOurs ||= type === 'stream-open'
     // What the protocol has beside events of the application, and their bytes.
     const isControl = this.#isOurs && /^stream-(?!bytes)|^keep-alive$/.test(type)
     if (isControl && type === 'stream-error') {
-      throw new EventSourceError('ERR_STREAM', 'The server cannot go on.')
+      throw new EventSourceError('ERR_STREAM', `${type} ${data}`)
     }
-    const isKnown = id !== undefined && this.#isOurs && this.#history.visit(id)
-    if (isKnown && !isControl) return
     const before = this.lastEventId
-    if (id !== undefined && isShort(id)) this.lastEventId = id
-    // Whoever is where the stream opens has all that was before.
-    this.#share?.tell({ block, before: isOpen ? this.lastEventId : before })
-    if (!isControl) this.#host.deliver(new StreamMessage(type, data, this.lastEventId), before)
-    else if (type === 'stream-reset') {
-      this.#host.tell({ channels: [], reason: 'unknown', ...parse(data), type: 'reset' })
+    if (id !== undefined) {
+      if (this.#isOurs && this.history.visit(id) && !isControl) return
+      if (id.length <= maxCursorLength) this.lastEventId = id
+    }
+    this.#share?.took(block, before)
+    if (!isControl) {
+      const message = streamMessage(type, data, this.lastEventId)
+      this.loops.push(message, before)
+      this.#emit(message, true)
+    } else if (type === 'stream-reset') {
+      this.#emit({ channels: [], reason: 'unknown', ...parse(data), type: 'reset' })
     } else if (type === 'stream-end') this.finish(parse(data))
   }
 
-  finish(ending: object = {}): void {
-    this.stop()
+  finish(ending?: object): void {
     this.save()
-    this.#host.tell({ ...ending, type: 'end' })
+    this.#emit({ ...ending, type: 'end' })
   }
 
-  async failed(error: EventSourceError, retryInMs?: number): Promise<void> {
-    const { isFinal, status } = error
-    if (isFinal) this.stop()
-    if (isFinal && this.options.recover && (status === 404 || status === 410)) {
-      // If the stream has not ended by then, what it has answered is what to tell.
-      await this.recover(false).catch(() => undefined)
-    }
-    this.tell({ type: 'error', error, retryInMs })
+  async failed(cause: unknown, waitMs: number): Promise<void> {
+    const error = toError(cause)
+    const { isFinal } = error
+    // If the stream has not ended by then, what it has answered is what to tell.
+    if (isFinal) await this.recover(error).catch(() => this.stop())
+    this.tell({ type: 'error', error, retryInMs: isFinal ? undefined : waitMs })
   }
 }
 

@@ -1,5 +1,4 @@
 import type { Block } from './block-reader.js'
-import { toError } from './errors.js'
 import type { SourceEvent } from './events.js'
 
 // What it uses of the DOM.
@@ -22,16 +21,20 @@ const page = globalThis as unknown as {
 
 /** One tab, to the others. */
 export interface Tab {
+  /** The address of its stream; empty where it is a function. */
+  readonly url: string
   readonly lastEventId: string
-  readonly isConnected: boolean
-  /** Whether as many events wait as may. */
-  readonly isFull: boolean
-  /** Whether this tab has been where the leader is. */
-  hasBeenAt(position: string): boolean
+  /** Its own; undefined while it has none. */
+  readonly connection: object | undefined
+  /** Places that this tab has been at. */
+  readonly history: { has(position: string): boolean }
+  /** Its `for await` loops. */
+  readonly loops: { readonly isFull: boolean }
   connect(): void
   disconnect(): void
   take(block: Block): void
   tell(event: SourceEvent): void
+  failed(cause: unknown, retryInMs: number): Promise<void>
 }
 
 /**
@@ -50,30 +53,28 @@ interface News {
 export interface Share {
   /** Something may have been missed. */
   ask(): void
-  /** Does nothing unless this tab is the leader. */
-  tell(news: News): void
+  /** This tab has told its own listeners. */
+  told(event: SourceEvent): void
+  /** @param before - The position of this tab before it. */
+  took(block: Block, before: string): void
   /** This tab has come further by its own connection. */
   settle(): void
-  leave(): void
 }
-
-/** @returns undefined where the browser cannot. */
-export type JoinTabs = (tab: Tab, url: string) => Share | undefined
 
 /**
  * One connection for all tabs of an origin, where the browser has Web Locks and BroadcastChannel. Elsewhere
  * each has its own.
  *
- * @param name - Who shares: by default all streams of the same address. Needed where that is a function.
+ * @param group - Who shares: true is all streams of the same address.
+ * @param signal - For as long as it takes part.
+ * @returns undefined where the browser cannot.
  */
-export function shareTabs(name?: string): JoinTabs {
-  return (tab, url) => {
-    const { navigator, BroadcastChannel } = page
-    if (!navigator?.locks || BroadcastChannel === undefined || (name ?? url) === '')
-      return undefined
-    const own = `headwater ${name ?? url}`
-    return new Tabs(own, tab, navigator.locks, new BroadcastChannel(own))
-  }
+export function joinTabs(tab: Tab, group: string | true, signal: AbortSignal): Share | undefined {
+  const { navigator, BroadcastChannel } = page
+  const name = group === true ? tab.url : group
+  if (!navigator?.locks || BroadcastChannel === undefined || name === '') return undefined
+  const own = `headwater ${name}`
+  return new Tabs(own, tab, signal, navigator.locks, new BroadcastChannel(own))
 }
 
 /**
@@ -84,23 +85,27 @@ export function shareTabs(name?: string): JoinTabs {
 class Tabs implements Share {
   readonly #tab: Tab
   readonly #channel: Channel
-  readonly #abort = new AbortController()
+  /** Gives the lock back: this tab is the leader. */
   #release: (() => void) | undefined
   #leaderAt = ''
 
-  constructor(name: string, tab: Tab, locks: LockManager, channel: Channel) {
+  constructor(name: string, tab: Tab, signal: AbortSignal, locks: LockManager, channel: Channel) {
     this.#tab = tab
     this.#channel = channel
     channel.onmessage = ({ data }) => this.#hear(data)
+    signal.addEventListener('abort', () => {
+      this.#release?.()
+      channel.close()
+    })
     const lead = () =>
       new Promise<void>((resolve) => {
         this.#release = resolve
         // It may have been granted just before it was given up.
-        if (this.#abort.signal.aborted) resolve()
+        if (signal.aborted) resolve()
         else tab.connect()
       })
     // Without it, each tab keeps a connection of its own.
-    locks.request(name, { signal: this.#abort.signal }, lead).catch(() => undefined)
+    locks.request(name, { signal }, lead).catch(() => undefined)
     this.ask()
   }
 
@@ -108,33 +113,42 @@ class Tabs implements Share {
     this.#channel.postMessage({ isQuestion: true })
   }
 
-  tell(news: News): void {
+  told({ type }: SourceEvent): void {
+    this.#tell({ isOpen: type === 'open' })
+  }
+
+  took(block: Block, before: string): void {
+    // Whoever is where the stream opens has all that was before.
+    this.#tell(block.event === 'stream-open' ? { block } : { block, before })
+  }
+
+  /** Does nothing unless this tab is the leader. */
+  #tell(news: News): void {
     if (this.#release) this.#channel.postMessage({ ...news, at: this.#tab.lastEventId })
   }
 
   settle(): void {
     const tab = this.#tab
-    if (this.#release || !tab.isConnected || this.#leaderAt === '') return
-    if (!tab.isFull && tab.hasBeenAt(this.#leaderAt)) tab.disconnect()
+    if (this.#release || !tab.connection || this.#leaderAt === '') return
+    if (!tab.loops.isFull && this.#hasBeenAt(this.#leaderAt)) tab.disconnect()
   }
 
-  leave(): void {
-    this.#abort.abort()
-    this.#release?.()
-    this.#channel.close()
+  /** Whether this tab has been where the leader is, or was. */
+  #hasBeenAt(position: string): boolean {
+    return position === this.#tab.lastEventId || this.#tab.history.has(position)
   }
 
   #hear({ isQuestion, at = '', before = at, block, isOpen }: News): void {
     const tab = this.#tab
-    if (isQuestion) this.tell({})
+    if (isQuestion) this.#tell({})
     // Whoever has just been the leader may have had last words.
     if (isQuestion || this.#release) return
     this.#leaderAt = at
-    if (tab.isConnected) this.settle()
+    if (tab.connection) this.settle()
     // Its own connection waits until there is room.
-    else if (tab.isFull || !tab.hasBeenAt(before)) tab.connect()
+    else if (tab.loops.isFull || !this.#hasBeenAt(before)) tab.connect()
     else if (block) tab.take(block)
     else if (isOpen) tab.tell({ type: 'open' })
-    else if (isOpen === false) tab.tell({ type: 'error', error: toError(undefined), retryInMs: 0 })
+    else if (isOpen === false) void tab.failed('The tab with the connection has lost it.', 0)
   }
 }

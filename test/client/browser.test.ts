@@ -225,6 +225,16 @@ describeWithChromium('the client in Chromium', (browser) => {
     expect(await reports.until('1', 305)).toEqual(count(305))
   })
 
+  test('needs one connection for its tabs with shareTabs: true', async () => {
+    const { server, reports, publish, sockets } = await startPage(open('shareTabs: true,'))
+    await openInChromium(browser, [`${server.url}/page#1`, `${server.url}/page#2`])
+    await publish(5)
+    await until(() => openOf(sockets).length === 1)
+    await publish(5)
+
+    for (const tab of ['1', '2']) expect(await reports.until(tab, 10)).toEqual(count(10))
+  })
+
   test.each(['leader', 'follower'])(
     'has each event once when it is frozen as a %s',
     async (role) => {

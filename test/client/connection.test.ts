@@ -29,6 +29,28 @@ describe('the client, by what becomes of its connection', () => {
     expect(source.url).toBe(`${url}/`)
   })
 
+  test('calls the handlers among its options, from the beginning', async () => {
+    const { url } = await startServer(
+      inTurn(
+        (_req, res) => {
+          streamHead(res).write('event: stream-open\ndata: {}\n\ndata: 1\n\n')
+          res.end('event: stream-reset\ndata: {"channels":["a"],"reason":"trimmed"}\n\n')
+        },
+        (_req, res) => res.writeHead(204).end(),
+      ),
+    )
+    const heard: string[] = []
+    const note = ({ type }: { type: string }) => heard.push(type)
+    const handlers = { onOpen: note, onMessage: note, onError: note, onReset: note, onEnd: note }
+    const { source, closes } = openSource(url, handlers)
+
+    await closes()
+
+    expect(heard).toEqual(['open', 'message', 'reset', 'error', 'end'])
+    expect(source.onreset).toBe(note)
+    expect(openSource(url).source.onreset).toBeNull()
+  })
+
   test('comes back after the server has ended the stream, with the last id', async () => {
     const ids: unknown[] = []
     const { url } = await startServer((req, res) => {

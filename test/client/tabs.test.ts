@@ -220,6 +220,42 @@ describe('tabs with one connection', () => {
     expect(fast.data).toHaveLength(3001)
   })
 
+  test.each([true, 'a name'])('share by the option shareTabs: %p', async (group) => {
+    const { eventStream, openTab, open } = await startStream()
+    const tabs = [1, 2].map(() => openTab({ tabs: undefined, shareTabs: group }))
+    await until(() => tabs.every(({ source }) => source.lastEventId !== ''))
+    await until(() => open().length === 1)
+
+    await eventStream.publishEvent('a', { data: 1 })
+
+    for (const { receives } of tabs) expect(await receives(1)).toEqual(['1'])
+  })
+
+  test('that cannot share tell it once, and go on by themselves', async () => {
+    const refused = new Error('refused')
+    const value = class {
+      constructor() {
+        throw refused
+      }
+    }
+    Object.defineProperty(globalThis, 'BroadcastChannel', { value, configurable: true })
+    try {
+      const { eventStream, openTab } = await startStream()
+      const { source, errors, receives } = openTab({ tabs: undefined, shareTabs: true })
+      await until(() => errors.length > 0)
+      source.close()
+      source.reopen()
+      await eventStream.publishEvent('a', { data: 1 })
+
+      await receives(1)
+
+      expect(errors).toMatchObject([{ code: 'ERR_TABS', cause: refused, isFinal: false }])
+    } finally {
+      const channel = { value: LossyChannel, configurable: true }
+      Object.defineProperty(globalThis, 'BroadcastChannel', channel)
+    }
+  })
+
   test('share nothing across names, nor without ids', async () => {
     const { openTab, open } = await startStream()
     const tabs = ['x', 'y'].map((name) => openTab({ tabs: shareTabs(name) }))
