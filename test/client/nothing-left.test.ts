@@ -50,7 +50,8 @@ describe('a closed client', () => {
     const { window, document } = openPage()
     const { url, server } = await startServer(stream('data: 1\n\n'))
     const silent = await startServer(() => undefined)
-    const failing = await startServer((_req, res) => res.writeHead(500).end())
+    // Or Node's fetch would keep the connection, and a timer for it.
+    const failing = await startServer((_req, res) => res.writeHead(500, { Connection: 'close' }).end())
     const connections = () =>
       new Promise<number>((resolve) => {
         server.getConnections((_error, count) => resolve(count))
