@@ -51,7 +51,9 @@ describe('a closed client', () => {
     const { url, server } = await startServer(stream('data: 1\n\n'))
     const silent = await startServer(() => undefined)
     // Or Node's fetch would keep the connection, and a timer for it.
-    const failing = await startServer((_req, res) => res.writeHead(500, { Connection: 'close' }).end())
+    const failing = await startServer((_req, res) =>
+      res.writeHead(500, { Connection: 'close' }).end(),
+    )
     const connections = () =>
       new Promise<number>((resolve) => {
         server.getConnections((_error, count) => resolve(count))

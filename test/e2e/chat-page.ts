@@ -1,4 +1,4 @@
-import type { Page } from 'playwright-core'
+import type { Page, Request } from 'playwright-core'
 
 /** For a page: keeps each `EventSource` that it makes, to see which are closed. */
 export const recordSources = `
@@ -16,13 +16,28 @@ export function requestsOf(page: Page, part: string): readonly string[] {
   return urls
 }
 
+/** From here on: what a page has asked rooms for, and what of it has not ended. */
+export function streamsOf(page: Page): { readonly all: string[]; readonly open: Set<Request> } {
+  const all: string[] = []
+  const open = new Set<Request>()
+  page.on('request', (request) => {
+    const { pathname } = new URL(request.url())
+    if (!/^\/api\/rooms\/[^/]+$/.test(pathname)) return
+    all.push(pathname)
+    open.add(request)
+  })
+  page.on('requestfinished', (request) => open.delete(request))
+  page.on('requestfailed', (request) => open.delete(request))
+  return { all, open }
+}
+
 /** What the page's console says that nobody expects: all but connections that were cut. */
 export function complaintsOf(page: Page): string[] {
   const complaints: string[] = []
   page.on('pageerror', (error) => complaints.push(error.message))
   page.on('console', (message) => {
     // On a slow machine Next.js's own reload client trips over a message that comes too early.
-    const isExpected = /net::ERR_(CONNECTION|EMPTY|INCOMPLETE)|^\[HMR\]/.test(message.text())
+    const isExpected = /net::ERR_(CONNECTION|EMPTY|INCOMPLETE|SOCKET)|^\[HMR\]/.test(message.text())
     if (/error|warning/.test(message.type()) && !isExpected) complaints.push(message.text())
   })
   return complaints

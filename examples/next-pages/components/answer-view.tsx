@@ -1,17 +1,20 @@
 import Head from 'next/head'
 import Link from 'next/link'
-import { useRef } from 'react'
 import type { AnswerState } from '../lib/answer'
 import { useAnswer } from '../lib/use-answer'
+import { useStickToEnd } from '../lib/use-stick-to-end'
+import { ConnectionStatus } from './connection-status'
+import { Note } from './note'
 import { QuestionForm } from './question-form'
 import { StopButton } from './stop-button'
 
-const states: Readonly<Record<AnswerState, string>> = {
+const labels: Readonly<Record<AnswerState, string>> = {
   idle: 'Nothing asked yet',
   connecting: 'Connecting',
   answering: 'Answering',
-  away: 'Lost contact: reconnecting',
+  away: 'Reconnecting',
   unknown: 'No such answer',
+  ended: 'Ended',
   completed: 'Completed',
   failed: 'Failed',
   aborted: 'Stopped',
@@ -28,9 +31,10 @@ export interface AnswerViewProps {
 
 /** A form to ask something, and the answer as it is written. */
 export function AnswerView({ id, question, onAsk }: AnswerViewProps) {
-  const text = useRef<HTMLDivElement>(null)
-  const answer = useAnswer(id, question, text)
-  const { state } = answer
+  const answer = useAnswer(id, question)
+  const { state, text, missing, error, retryInMs } = answer
+  const stick = useStickToEnd<HTMLDivElement>()
+  const isWritten = state === 'answering' || state === 'away'
   return (
     <>
       <Head>
@@ -43,11 +47,9 @@ export function AnswerView({ id, question, onAsk }: AnswerViewProps) {
             <span>Long answers that outlive a reload.</span> <Link href="/rooms/lobby">Chat</Link>
           </p>
         </div>
-        <p id="status" className="status" role="status" data-state={state}>
-          {states[state]}
-        </p>
+        <ConnectionStatus state={state} label={labels[state]} error={error} retryInMs={retryInMs} />
       </header>
-      {describeLoss(state, answer.missing)}
+      <Note>{describeLoss(state, missing)}</Note>
       <main>
         <section className="ask" aria-labelledby="question">
           <QuestionForm isAgain={id !== undefined} onAsk={onAsk} />
@@ -58,9 +60,7 @@ export function AnswerView({ id, question, onAsk }: AnswerViewProps) {
                 Open in a second tab
               </a>
             )}
-            {id !== undefined && (state === 'answering' || state === 'away') && (
-              <StopButton key={id} id={id} />
-            )}
+            {isWritten && <StopButton key={id} onStop={answer.stop} />}
           </div>
           <div
             id="answer"
@@ -68,11 +68,16 @@ export function AnswerView({ id, question, onAsk }: AnswerViewProps) {
             role="log"
             aria-label="Answer"
             aria-live="polite"
+            // It is read aloud once it is whole, and not from its beginning with each word.
+            aria-busy={isWritten}
             // What scrolls must be in reach of the keyboard.
             // biome-ignore lint/a11y/noNoninteractiveTabindex: see above.
             tabIndex={0}
-            ref={text}
-          />
+            {...stick}
+          >
+            {missing !== undefined && <mark>…</mark>}
+            {text}
+          </div>
         </section>
       </main>
     </>
@@ -81,18 +86,17 @@ export function AnswerView({ id, question, onAsk }: AnswerViewProps) {
 
 function describeLoss(state: AnswerState, missing: string | undefined) {
   if (state !== 'unknown' && missing === undefined) return null
+  if (state === 'unknown') {
+    return (
+      <p>
+        The server has no answer of this address: it never had one, or does not keep it any more.
+      </p>
+    )
+  }
   return (
-    <div id="note" className="note" role="alert">
-      {state === 'unknown' ? (
-        <p>
-          The server has no answer of this address: it never had one, or does not keep it any more.
-        </p>
-      ) : (
-        <p>
-          A part of this answer is missing: the server no longer has it. It said so by{' '}
-          <code>stream-reset</code>: {missing}.
-        </p>
-      )}
-    </div>
+    <p>
+      A part of this answer is missing: the server no longer has it. It said so by{' '}
+      <code>stream-reset</code>: {missing}.
+    </p>
   )
 }

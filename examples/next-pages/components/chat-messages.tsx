@@ -1,18 +1,11 @@
-import { useLayoutEffect, useRef } from 'react'
-import type { ReceivedMessage } from '../lib/use-room'
+import type { ReceivedMessage } from '../lib/room'
+import { useStickToEnd } from '../lib/use-stick-to-end'
 
 const time = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' })
 
 /** The messages, each with the id of its event. */
 export function ChatMessages({ messages }: { readonly messages: readonly ReceivedMessage[] }) {
-  const list = useRef<HTMLOListElement>(null)
-  const atEnd = useRef(true)
-
-  // After each rendering: the list may have grown, or what is above it.
-  useLayoutEffect(() => {
-    if (atEnd.current) list.current?.scrollTo(0, list.current.scrollHeight)
-  })
-
+  const stick = useStickToEnd<HTMLOListElement>()
   return (
     <ol
       id="chat-messages"
@@ -22,10 +15,7 @@ export function ChatMessages({ messages }: { readonly messages: readonly Receive
       // A list that scrolls must be in reach of the keyboard.
       // biome-ignore lint/a11y/noNoninteractiveTabindex: see above.
       tabIndex={0}
-      ref={list}
-      onScroll={({ currentTarget: { scrollHeight, scrollTop, clientHeight } }) => {
-        atEnd.current = scrollHeight - scrollTop - clientHeight < 40
-      }}
+      {...stick}
     >
       {messages.map((message) => (
         <MessageItem key={message.id} {...message} />

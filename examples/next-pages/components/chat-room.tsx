@@ -1,20 +1,31 @@
 import Head from 'next/head'
 import Link from 'next/link'
-import { type Room, useRoom } from '../lib/use-room'
+import type { Room } from '../lib/room'
+import type { RoomProps } from '../lib/room-props'
 import { ChatForm } from './chat-form'
 import { ChatMessages } from './chat-messages'
+import { ConnectionStatus } from './connection-status'
+import { Note } from './note'
 
 const rooms = ['lobby', 'tea', 'coffee']
 
-export interface ChatRoomProps {
-  readonly name: string
-  /** What the visitor is called at first. */
-  readonly guest: string
+const labels: Readonly<Record<Room['state'], string>> = {
+  connecting: 'Connecting',
+  live: 'Live',
+  away: 'Reconnecting',
+  ended: 'Ended',
+  failed: 'Failed',
+}
+
+export interface ChatRoomProps extends RoomProps {
+  readonly room: Room
+  /** Whether it is the page with a plain `EventSource`. */
+  readonly isPlain?: boolean
 }
 
 /** A room: what is said in it, a form to say something, and how the connection does. */
-export function ChatRoom({ name, guest }: ChatRoomProps) {
-  const [room, noticeReset] = useRoom(name)
+export function ChatRoom({ name, guest, room, isPlain = false }: ChatRoomProps) {
+  const { state, error, retryInMs } = room
   return (
     <>
       <Head>
@@ -28,21 +39,9 @@ export function ChatRoom({ name, guest }: ChatRoomProps) {
             <Link href="/ask">Ask for a long answer</Link>
           </p>
         </div>
-        <p id="status" className="status" role="status" data-state={room.state}>
-          {describeState(room)}
-        </p>
+        <ConnectionStatus state={state} label={labels[state]} error={error} retryInMs={retryInMs} />
       </header>
-      {room.resetReason !== undefined && (
-        <div id="note" className="note" role="alert">
-          <p>
-            The server no longer has what this page missed, so the page started over with what the
-            server has. It was told so by <code>stream-reset</code>: {room.resetReason}.
-          </p>
-          <button id="note-close" type="button" className="plain" onClick={noticeReset}>
-            Dismiss
-          </button>
-        </div>
-      )}
+      <Note>{describeReset(room)}</Note>
       <main>
         <section className="chat" aria-labelledby="chat-title">
           <div className="heading">
@@ -53,15 +52,18 @@ export function ChatRoom({ name, guest }: ChatRoomProps) {
               {rooms.map((other) => (
                 <Link
                   key={other}
-                  href={`/rooms/${other}`}
+                  href={addressOf(other, isPlain)}
                   aria-current={other === name ? 'page' : undefined}
                 >
                   {other}
                 </Link>
               ))}
-              <a href={`/rooms/${name}`} target="_blank" rel="noreferrer">
+              <a href={addressOf(name, isPlain)} target="_blank" rel="noreferrer">
                 Second page
               </a>
+              <Link id="variant" href={addressOf(name, !isPlain)}>
+                {isPlain ? 'With the hook' : 'With plain EventSource'}
+              </Link>
             </nav>
           </div>
           <ChatMessages messages={room.messages} />
@@ -72,8 +74,23 @@ export function ChatRoom({ name, guest }: ChatRoomProps) {
   )
 }
 
-function describeState({ state, awayMs }: Room): string {
-  if (state === 'connecting') return 'Connecting'
-  if (state === 'away') return 'Connection lost, coming back'
-  return awayMs === undefined ? 'Live' : `Live again after ${(awayMs / 1000).toFixed(1)} s`
+function addressOf(name: string, isPlain: boolean): string {
+  return isPlain ? `/rooms/${name}/plain` : `/rooms/${name}`
+}
+
+function describeReset({ resetReason, noticeReset }: Room) {
+  if (resetReason === undefined) return null
+  return (
+    <>
+      <p>
+        Some messages are missing:{' '}
+        {resetReason === 'trimmed' ? 'older than what is kept' : 'the server no longer has them'}.
+        The page started over with what the server has. It was told so by <code>stream-reset</code>:{' '}
+        {resetReason}.
+      </p>
+      <button id="note-close" type="button" className="plain" onClick={noticeReset}>
+        Dismiss
+      </button>
+    </>
+  )
 }

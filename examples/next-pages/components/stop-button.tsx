@@ -1,8 +1,11 @@
 import { useState } from 'react'
-import { stopAnswer } from '../lib/stop-answer'
+
+export interface StopButtonProps {
+  readonly onStop: () => Promise<void>
+}
 
 /** For as long as an answer is being written. */
-export function StopButton({ id }: { readonly id: string }) {
+export function StopButton({ onStop }: StopButtonProps) {
   const [stopping, setStopping] = useState(false)
   const [problem, setProblem] = useState('')
 
@@ -10,7 +13,7 @@ export function StopButton({ id }: { readonly id: string }) {
     setStopping(true)
     setProblem('')
     try {
-      await stopAnswer(id)
+      await onStop()
     } catch (error) {
       setStopping(false)
       setProblem(`Not stopped: ${(error as Error).message}`)

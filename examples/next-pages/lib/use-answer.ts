@@ -1,14 +1,10 @@
-import { type RefObject, useEffect, useReducer } from 'react'
-import type { Answer } from './answer'
-import { followAnswer } from './follow-answer'
+import { type ResumableStreamState, useResumableStream } from 'headwater/react'
+import type { Answer, AnswerState } from './answer'
+import { stopAnswer } from './stop-answer'
 
-const nothingYet: Answer = { state: 'idle', question: undefined, missing: undefined }
-
-/** An answer to begin with, or what has changed. */
-type Change = Partial<Answer> | 'begin'
-
-function reduce(answer: Answer, change: Change): Answer {
-  return change === 'begin' ? nothingYet : { ...answer, ...change }
+interface AnswerEvents {
+  readonly question: string
+  readonly message: string
 }
 
 /**
@@ -16,42 +12,35 @@ function reduce(answer: Answer, change: Change): Answer {
  *
  * @param id - Undefined for none.
  * @param question - What to ask, where there is no such answer.
- * @param text - Gets the answer's text, to which it is appended as it comes: rendering it anew for each
- *   token would cost more and more.
  */
-export function useAnswer(
-  id: string | undefined,
-  question: string | undefined,
-  text: RefObject<HTMLElement | null>,
-): Answer {
-  const [answer, dispatch] = useReducer(reduce, nothingYet)
-  useEffect(() => {
-    const target = text.current
-    dispatch('begin')
-    target?.replaceChildren()
-    if (id === undefined || target === null) return
-    dispatch({ state: 'connecting' })
-    const url = `/api/answers/${encodeURIComponent(id)}`
-    const asked = question === undefined ? '' : `?${new URLSearchParams({ question })}`
-    return followAnswer(url + asked, {
-      state: (state) => dispatch({ state }),
-      question: (question) => dispatch({ question }),
-      text: (token) => append(target, token),
-      startOver: () => target.replaceChildren(),
-      missing(missing) {
-        const mark = document.createElement('mark')
-        mark.textContent = '…'
-        append(target, mark)
-        dispatch({ missing })
-      },
-    })
-  }, [id, question, text])
-  return answer
+export function useAnswer(id: string | undefined, question: string | undefined): Answer {
+  const stream = useResumableStream<AnswerEvents>(id && addressOf(id, question), {
+    // Not `stopUrl`: the server wants JSON, and says why it refuses.
+    onStop: () => id && stopAnswer(id),
+  })
+  return {
+    ...stream,
+    state: stateOf(stream),
+    question: stream.events.find(({ type }) => type === 'question')?.json,
+  }
 }
 
-function append(target: HTMLElement, what: string | Node): void {
-  const { scrollHeight, scrollTop, clientHeight } = target
-  target.append(what)
-  // Whoever has scrolled up is reading there.
-  if (scrollHeight - scrollTop - clientHeight < 40) target.scrollTop = target.scrollHeight
+function addressOf(id: string, question: string | undefined): string {
+  const asked = question === undefined ? '' : `?${new URLSearchParams({ question })}`
+  return `/api/answers/${encodeURIComponent(id)}${asked}`
+}
+
+function stateOf({ status, end, error }: ResumableStreamState<AnswerEvents>): AnswerState {
+  switch (status) {
+    case 'open':
+      return 'answering'
+    case 'waiting':
+      return 'away'
+    case 'ended':
+      return (end?.state as AnswerState | undefined) ?? 'ended'
+    case 'failed':
+      return error?.code === 'ERR_STATUS' ? 'unknown' : 'failed'
+    default:
+      return status
+  }
 }

@@ -1,16 +1,14 @@
-import { randomInt } from 'node:crypto'
-import type { GetServerSideProps } from 'next'
-import { ChatRoom, type ChatRoomProps } from '../../components/chat-room'
-import { isId } from '../../lib/message'
+import { ChatRoom } from '../../components/chat-room'
+import { getRoomProps, type RoomProps } from '../../lib/room-props'
+import { useRoom } from '../../lib/use-room'
 
-export const getServerSideProps: GetServerSideProps<ChatRoomProps> = async ({ params }) => {
-  const name = params?.id
-  if (!isId(name)) return { notFound: true }
-  // Chosen here, so that the server's rendering and the browser's are the same.
-  return { props: { name, guest: `Guest ${randomInt(100, 1000)}` } }
+export const getServerSideProps = getRoomProps
+
+export default function RoomPage(props: RoomProps) {
+  // With a key, another room is another component, which starts with no messages.
+  return <FollowedRoom key={props.name} {...props} />
 }
 
-export default function RoomPage(props: ChatRoomProps) {
-  // With a key, another room is another component, which starts with no messages.
-  return <ChatRoom key={props.name} {...props} />
+function FollowedRoom(props: RoomProps) {
+  return <ChatRoom {...props} room={useRoom(props.name)} />
 }
