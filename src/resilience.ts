@@ -13,7 +13,8 @@ export {
   StreamGuardian,
 } from './resilience/guardian.js'
 export type { RegistryOptions } from './resilience/options.js'
+export { ownerOnly } from './resilience/owner.js'
 export type { RegisteredStream } from './resilience/record.js'
-export { ownerOnly, type RecoveryOptions, recoveryHandler } from './resilience/recovery-handler.js'
+export { type RecoveryOptions, recoveryHandler } from './resilience/recovery-handler.js'
 export { type Resilience, resilience, type SendStreamEvent } from './resilience/resilience.js'
 export { type NewStream, StreamRegistry } from './resilience/stream-registry.js'

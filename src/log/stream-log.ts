@@ -124,3 +124,10 @@ export function checkUnproduced(name: string, isProduced: boolean): void {
     `The channel ${quote(name)} is a stream: only its producer appends to it, and endStream ends it.`,
   )
 }
+
+export function wrongKind(id: string): EventStreamError {
+  return new EventStreamError(
+    'ERR_STREAM_KIND',
+    `${quote(id)} is a channel that events are published to, and no stream; give the stream another id.`,
+  )
+}

@@ -11,12 +11,10 @@ import { checkMethod, type RequestLike, readCursor } from '../middleware/request
 import { answerOver, checkHead, isGone } from '../middleware/response.js'
 import type { StreamEvent } from '../resumable/chunk.js'
 import { CompletionStore } from './completion-store.js'
+import { type Asking, isOwner } from './owner.js'
 import type { RegisteredStream } from './record.js'
 import { unknownStream } from './shared.js'
 import { StreamRegistry } from './stream-registry.js'
-
-/** Who sends a request, as the application knows. */
-type Asking<Req> = (req: Req) => string | number | undefined | Promise<string | number | undefined>
 
 export interface RecoveryOptions<Req = RequestLike> {
   /**
@@ -97,33 +95,6 @@ export function recoveryHandler<Req extends RequestLike = RequestLike>(
     const events = found.events.map(toJsonEvent)
     return { status, streamId, streamType, startedAt, ...found, events, isReset, result, reason }
   }
-}
-
-/**
- * The same rule for routes: only the owner of a stream may follow it, and who is nobody those that are nobody's. A
- * stream that is not registered is answered 404, `ERR_STREAM_UNKNOWN`.
- *
- * ```ts
- * app.get('/jobs/:id', eventStream('job-{id}', { authorize: ownerOnly(eventStream, (req) => req.user?.id) }))
- * ```
- */
-export function ownerOnly<Req = RequestLike>(
-  eventStream: EventStream,
-  user: Asking<Req>,
-): (req: Req, channel: string) => Promise<boolean> {
-  const registry = new StreamRegistry(eventStream)
-  checkFunction('user', user ?? null)
-  return async (req, channel) => {
-    const stream = await registry.getStream(channel)
-    // Who came before it is registered would have what its owner begins.
-    if (stream === undefined) throw unknownStream(channel)
-    return isOwner(stream, await user(req))
-  }
-}
-
-function isOwner({ userId }: RegisteredStream, user: string | number | undefined | null): boolean {
-  if (userId === undefined) return true
-  return user !== undefined && user !== null && String(user) === userId
 }
 
 /** @returns undefined where a client that has one for something else has none for this stream. */

@@ -13,13 +13,14 @@ import {
   type StreamInfo,
   type StreamLimits,
   type StreamLog,
+  wrongKind,
 } from '../log/stream-log.js'
 import type { GuardianRound } from '../observe/messages.js'
 import type { Observer } from '../observe/observer.js'
 import { Calls } from './calls.js'
 import type { ResolvedRegistryOptions } from './options.js'
 import { Sender } from './sender.js'
-import { sharedToken, stateOf, wrongKind } from './shared.js'
+import { sharedToken, stateOf } from './shared.js'
 import { Tracker } from './tracker.js'
 
 /** A log that keeps channels, streams, and who streams what. */

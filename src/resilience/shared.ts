@@ -15,10 +15,3 @@ export function unknownStream(id: string): EventStreamError {
     `There is no stream ${quote(id)}: it was not registered, or is no longer kept.`,
   )
 }
-
-export function wrongKind(id: string): EventStreamError {
-  return new EventStreamError(
-    'ERR_STREAM_KIND',
-    `${quote(id)} is a channel that events are published to, and no stream; give the stream another id.`,
-  )
-}

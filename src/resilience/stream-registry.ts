@@ -4,10 +4,11 @@ import { EventStreamError, quote } from '../core/errors.js'
 import { checkWhole } from '../core/options.js'
 import { type StreamEnd, streamEnds } from '../core/stream-end.js'
 import type { EventStream } from '../event-stream.js'
+import { wrongKind } from '../log/stream-log.js'
 import { registeredStreams } from './parts.js'
 import { checkFields, checkUser, newRecord, type RegisteredStream, toRegistered } from './record.js'
 import type { RegisteredStreams } from './registered-streams.js'
-import { sharedToken, stateOf, wrongKind } from './shared.js'
+import { sharedToken, stateOf } from './shared.js'
 
 /** A stream that is to be registered. */
 export interface NewStream {

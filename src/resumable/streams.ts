@@ -5,7 +5,7 @@ import { EventStreamError, quote } from '../core/errors.js'
 import { encodeEnding, isEndId, parseEnding, type StreamEnd } from '../core/stream-end.js'
 import { within } from '../core/within.js'
 import type { EventLog, StoredEvent } from '../log/event-log.js'
-import { isStreamLog, type StreamInfo, type StreamLog } from '../log/stream-log.js'
+import { isStreamLog, type StreamInfo, type StreamLog, wrongKind } from '../log/stream-log.js'
 import type { Observer } from '../observe/observer.js'
 import type { StreamEvent } from './chunk.js'
 import { Leases } from './leases.js'
@@ -355,13 +355,6 @@ function statusOf(id: string, { startedAt, head, end }: StreamInfo): StreamStatu
 
 function isAway(error: unknown): boolean {
   return error instanceof EventStreamError && error.code === 'ERR_LOG_UNAVAILABLE'
-}
-
-function wrongKind(id: string): EventStreamError {
-  return new EventStreamError(
-    'ERR_STREAM_KIND',
-    `${quote(id)} is a channel that events are published to, and no stream; give the stream another id.`,
-  )
 }
 
 function closing(): EventStreamError {

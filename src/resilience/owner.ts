@@ -1,0 +1,41 @@
+import { checkFunction } from '../core/options.js'
+import type { EventStream } from '../event-stream.js'
+import type { RequestLike } from '../middleware/request.js'
+import type { RegisteredStream } from './record.js'
+import { unknownStream } from './shared.js'
+import { StreamRegistry } from './stream-registry.js'
+
+/** Who sends a request, as the application knows. */
+export type Asking<Req> = (
+  req: Req,
+) => string | number | undefined | Promise<string | number | undefined>
+
+/**
+ * The recovery endpoint's rule, as `authorize` of routes: only the owner of a stream may follow it, and who is nobody those that are nobody's. A
+ * stream that is not registered is answered 404, `ERR_STREAM_UNKNOWN`.
+ *
+ * ```ts
+ * app.get('/jobs/:id', eventStream('job-{id}', { authorize: ownerOnly(eventStream, (req) => req.user?.id) }))
+ * ```
+ */
+export function ownerOnly<Req = RequestLike>(
+  eventStream: EventStream,
+  user: Asking<Req>,
+): (req: Req, channel: string) => Promise<boolean> {
+  const registry = new StreamRegistry(eventStream)
+  checkFunction('user', user ?? null)
+  return async (req, channel) => {
+    const stream = await registry.getStream(channel)
+    // Who came before it is registered would have what its owner begins.
+    if (stream === undefined) throw unknownStream(channel)
+    return isOwner(stream, await user(req))
+  }
+}
+
+export function isOwner(
+  { userId }: RegisteredStream,
+  user: string | number | undefined | null,
+): boolean {
+  if (userId === undefined) return true
+  return user !== undefined && user !== null && String(user) === userId
+}
