@@ -22,6 +22,8 @@ const config: Config = {
   },
   // These packages are ES modules only, and Jest on Node 20 runs CommonJS: compile them too.
   transformIgnorePatterns: ['/node_modules/(?!eventsource/|eventsource-parser/|@fanoutio/)'],
+  // A worker that has run a hundred files holds so much that everything in it is slow.
+  workerIdleMemoryLimit: '700MB',
   moduleNameMapper: { '^(\\.{1,2}/.*)\\.js$': '$1' },
 }
 export default config
