@@ -88,7 +88,8 @@ export class EventSourceClient<Events = EventTypes> implements AsyncIterable<Any
   }
 
   /**
-   * Asks the recovery endpoint for what was missed and how the stream has ended, and then goes on.
+   * Asks the recovery endpoint for what was missed and how the stream has ended, and then goes on. Resolves at once
+   * when the source is closed meanwhile.
    *
    * @throws EventSourceError when it cannot be had. The source is closed then.
    */

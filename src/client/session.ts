@@ -89,19 +89,25 @@ export class Session implements ConnectionHost, Tab {
   }
 
   /**
-   * Has what was missed, and then goes on unless the stream has ended, or was stopped.
+   * Has what was missed, and then goes on unless the stream has ended. Who closes the source meanwhile, or begins
+   * something else, is not disturbed.
    *
-   * @param error - What the stream has answered, for good: it does not go on.
+   * @param error - What the stream has answered, for good: it is told, unless the stream has ended by what was missed.
    */
   async recover(error?: EventSourceError): Promise<void> {
     const signal = this.#begin()
     const { recover } = this.options
-    if (!recover) throw new EventSourceError('ERR_OPTION', 'No option recover.')
-    await this.prepare()
-    await recover(this, signal, error)
-    if (signal.aborted || error) return
+    try {
+      if (!recover) throw new EventSourceError('ERR_OPTION', 'No option recover.')
+      await this.prepare()
+      await recover(this, signal, error)
+    } catch (cause) {
+      if (!error && !signal.aborted) throw cause
+    }
+    if (signal.aborted) return
     this.stop()
-    this.start()
+    if (error) this.tell({ type: 'error', error })
+    else this.start()
   }
 
   connect(): void {
@@ -182,12 +188,10 @@ export class Session implements ConnectionHost, Tab {
     this.#emit({ ...ending, type: 'end' })
   }
 
-  async failed(cause: unknown, waitMs: number): Promise<void> {
+  async failed(cause: unknown, retryInMs: number): Promise<void> {
     const error = toError(cause)
-    const { isFinal } = error
-    // If the stream has not ended by then, what it has answered is what to tell.
-    if (isFinal) await this.recover(error).catch(() => this.stop())
-    this.tell({ type: 'error', error, retryInMs: isFinal ? undefined : waitMs })
+    if (error.isFinal) await this.recover(error)
+    else this.tell({ type: 'error', error, retryInMs })
   }
 }
 
