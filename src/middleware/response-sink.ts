@@ -90,8 +90,8 @@ export class ResponseSink implements Sink {
     const { socket } = this.#res
     this.#slices?.flush()
     this.#res.end(bytes, () => {
-      // An HTTP/1 connection that waits for its next request would hold up server.close().
-      if (this.#res instanceof ServerResponse) socket?.end()
+      // An HTTP/1 connection that waits for its next request would hold up a server that has begun to close.
+      if (this.#res instanceof ServerResponse && !isServed(socket)) socket?.end()
     })
   }
 
@@ -203,6 +203,12 @@ function onClose(this: StreamingResponse): void {
 /** A write to a response that is gone: the client gets it from the log when it is back. */
 function onError(this: StreamingResponse): void {
   this[sinkOf]?.failed()
+}
+
+/** Whether the server goes on: it closes connections itself that are idle when it begins to close. */
+function isServed(socket: Socket | null): boolean {
+  const { server } = Object(socket) as { readonly server?: { readonly listening?: unknown } }
+  return server?.listening === true
 }
 
 /**

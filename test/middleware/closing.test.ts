@@ -1,5 +1,7 @@
 import { once } from 'node:events'
+import { Agent, get, type IncomingMessage } from 'node:http'
 import { type AddressInfo, createConnection } from 'node:net'
+import { text } from 'node:stream/consumers'
 import { describe, expect, test } from '@jest/globals'
 import { EventStream, memoryEventLog, type OpenStream } from '../../src/index.js'
 import { setUp } from '../support/app.js'
@@ -83,6 +85,47 @@ describe('the application', () => {
     const next = await request('/events', { lastEventId: client.lastEventId })
     await next.received(1)
     expect([client.data, next.data]).toEqual([[1], [2]])
+  })
+})
+
+describe('a stream that has ended', () => {
+  test('leaves its connection to the next request', async () => {
+    const { eventStream, app } = setUp()
+    app.get('/events', eventStream('a'))
+    const { server } = await startServer(app)
+    const opened: unknown[] = []
+    server.on('connection', (socket) => opened.push(socket))
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+    const streams: string[] = []
+    for (let n = 0; n < 3; n++) {
+      const { port } = server.address() as AddressInfo
+      const [res] = (await once(get({ agent, port, path: '/events' }), 'response')) as [
+        IncomingMessage,
+      ]
+      await until(() => eventStream.connections().length === 1)
+      eventStream.connections()[0]?.end()
+      streams.push(await text(res))
+      // The agent has the connection back a moment after the response ends.
+      await until(() => Object.keys(agent.freeSockets).length === 1)
+    }
+    agent.destroy()
+    expect(streams.every((body) => body.includes('stream-open'))).toBe(true)
+    expect(opened).toHaveLength(1)
+  })
+
+  test('holds up no server that closes after it', async () => {
+    const { eventStream, app } = setUp()
+    app.get('/events', eventStream('a'))
+    const { server } = await startServer(app)
+    server.keepAliveTimeout = 0
+    const kept = createConnection((server.address() as AddressInfo).port, '127.0.0.1')
+    kept.resume().write('GET /events HTTP/1.1\r\nHost: test\r\n\r\n')
+    await until(() => eventStream.connections().length === 1)
+    await eventStream.close()
+    const closed = once(server, 'close')
+    server.close()
+    await closed
+    expect(server.listening).toBe(false)
   })
 })
 
