@@ -18,7 +18,7 @@ function answerApp(options: Options = {}) {
   const says: { isOver: boolean; fails: boolean } = { isOver: false, fails: false }
   const seen = { sources: 0, opened: 0, stoppedBy: [] as (string | undefined)[] }
   app.get('/', labPage())
-  app.get('/lab.js', labScript)
+  app.get('/lab.js', labScript())
   app.post('/answers/:id/stop', async (req, res) => {
     seen.stoppedBy.push(req.headers.authorization)
     await eventStream.streams.stop(req.params.id, 'enough')

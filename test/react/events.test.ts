@@ -18,7 +18,7 @@ function roomApp(options: Options = {}, rendered: readonly Subject[] = []) {
   /** Values of `Authorization` of all requests so far. */
   const tokens: (string | undefined)[] = []
   app.get('/', labPage(rendered))
-  app.get('/lab.js', labScript)
+  app.get('/lab.js', labScript())
   app.get('/closed', (_req, res) => {
     res.status(403).send('not yours')
   })

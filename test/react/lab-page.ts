@@ -39,19 +39,27 @@ interface LabWindow {
 }
 declare const window: LabWindow
 
-let bundled: string | undefined
+/** Packages that pages get instead of others. */
+type Aliases = Readonly<Record<string, string>>
+
+const bundles = new Map<Aliases, string>()
 
 /** The components and React, as pages get them: its development build complains and mounts twice. */
-function bundle(): string {
-  bundled ??= buildSync({
+function bundle(alias: Aliases): string {
+  const known = bundles.get(alias)
+  if (known !== undefined) return known
+  const { outputFiles } = buildSync({
     entryPoints: [join(__dirname, 'pages/lab.ts')],
     bundle: true,
     format: 'iife',
     target: 'es2022',
     define: { 'process.env.NODE_ENV': '"development"' },
+    alias: { ...alias },
     write: false,
-  }).outputFiles[0]?.text
-  return bundled ?? ''
+  })
+  const text = outputFiles[0]?.text ?? ''
+  bundles.set(alias, text)
+  return text
 }
 
 /** Answers with a page, in which these components were rendered by the server. */
@@ -65,8 +73,12 @@ export function labPage(subjects: readonly Subject[] = []): RequestHandler {
   }
 }
 
-export const labScript: RequestHandler = (_req, res) => {
-  res.type('js').send(bundle())
+const none: Aliases = {}
+
+export function labScript(alias = none): RequestHandler {
+  return (_req, res) => {
+    res.type('js').send(bundle(alias))
+  }
 }
 
 /** Components in a page, and what they render. */
