@@ -4,6 +4,7 @@ import type { EntryId } from '../core/entry-id.js'
 import { EventStreamError, quote } from '../core/errors.js'
 import { controlEvents } from '../core/event.js'
 import { checkFunction, checkNames } from '../core/options.js'
+import { isEndId } from '../core/stream-end.js'
 import type { EventStream } from '../event-stream.js'
 import { type ChannelSource, channelResolver } from '../middleware/channel-source.js'
 import { type EventStreamHandler, toHandler } from '../middleware/handler.js'
@@ -79,7 +80,7 @@ export function recoveryHandler<Req extends RequestLike = RequestLike>(
     const { streamId, streamType, startedAt, state } = stream
     if (state === 'expired') throw expired(streamId)
     const after = cursor && positionIn(streamId, cursor)
-    const [found, completion] = await Promise.all([
+    const [found, known] = await Promise.all([
       completions.getEvents(streamId, { after }),
       state === 'active' ? undefined : completions.getCompletion(streamId),
     ]).catch((error) => {
@@ -88,6 +89,9 @@ export function recoveryHandler<Req extends RequestLike = RequestLike>(
         ? expired(streamId)
         : error
     })
+    // It may have ended meanwhile.
+    const hasEnd = known === undefined && isEndId(found.lastEventId)
+    const completion = hasEnd ? await completions.getCompletion(streamId) : known
     if (completion !== undefined && after === completion.lastEventId) return undefined
     const { result, reason } = completion ?? {}
     const status = completion?.state ?? state

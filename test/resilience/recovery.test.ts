@@ -66,6 +66,22 @@ describe('the recovery endpoint', () => {
     expect([again.status, again.body]).toEqual([204, undefined])
   })
 
+  test('tells how a stream ended that ends while it answers', async () => {
+    const { registry, sendStreamEvent, log, recover } = await serveRecovery({
+      authorize: () => true,
+    })
+    await registry.register({ streamId: 'job' })
+    const { read } = log
+    log.read = async (...args) => {
+      log.read = read
+      await sendStreamEvent('job', 'done', 7, true)
+      return log.read(...args)
+    }
+    const { body } = await recover('job')
+    expect(body).toMatchObject({ status: 'completed', result: 7, isComplete: true })
+    expect((await recover('job', {}, `?lastEventId=${body.lastEventId}`)).status).toBe(204)
+  })
+
   test('gives what there is of a stream that goes on', async () => {
     const { eventStream, recover } = await serveRecovery()
     const source = new Faucet<string | Uint8Array>()
