@@ -12,8 +12,9 @@ export interface CommandResult {
 
 export const doctorOptions = `  --header <line>      'Name: value', sent along; may be given several times, is never shown
   --post               asks by POST, without a body
+  --body <text>        asks by POST with this, which is JSON unless a header says what it is
   --seconds <n>        how long one stream is watched for; by default 40
-  --connections <n>    streams that are opened at once; by default 8, and 0 with --post
+  --connections <n>    streams that are opened at once; by default 8, and 0 with --post or --body
   --origin <origin>    of pages on another host that are to read the stream
   --json               prints the findings as JSON
 `
@@ -31,6 +32,7 @@ export async function doctorCommand(args: readonly string[]): Promise<CommandRes
     options: {
       header: { type: 'string', multiple: true },
       post: { type: 'boolean' },
+      body: { type: 'string' },
       seconds: { type: 'string' },
       connections: { type: 'string' },
       origin: { type: 'string' },
@@ -41,11 +43,12 @@ export async function doctorCommand(args: readonly string[]): Promise<CommandRes
   if (url === undefined || others.length > 0) {
     throw new Error('Give one URL: headwater doctor https://app.example/events')
   }
-  const { header: headers, post, seconds, connections, origin, json } = values
+  const { header: headers, post, body, seconds, connections, origin, json } = values
   const target = checkTarget({
     url,
     headers,
     post,
+    body,
     seconds: toNumber(seconds),
     connections: toNumber(connections),
     origin,

@@ -8,10 +8,15 @@ export interface DoctorOptions {
   /** Lines such as `Cookie: session=…`, sent to this origin only. Their values are never shown. */
   readonly headers?: readonly string[] | undefined
   /**
-   * Ask by POST, without a body.
-   * @defaultValue false
+   * Ask by POST.
+   * @defaultValue false, and true with `body`
    */
   readonly post?: boolean | undefined
+  /**
+   * What is posted, sent to this origin only: JSON, unless `headers` have another `Content-Type`.
+   * @defaultValue Nothing.
+   */
+  readonly body?: string | undefined
   /**
    * Seconds that one stream is watched for.
    * @defaultValue 40
@@ -33,6 +38,8 @@ export interface Target {
   /** By name, as `node:http` takes them. */
   readonly headers: Readonly<Record<string, string[]>>
   readonly method: 'GET' | 'POST'
+  /** Empty for none. */
+  readonly body: string
   /** Milliseconds that one stream is watched for. */
   readonly watchMs: number
   /** Milliseconds to wait for what should come at once. */
@@ -58,7 +65,8 @@ const ownHeaders = [
 
 /** @throws Error that says which option cannot work. No value of a header is in it. */
 export function checkTarget(options: DoctorOptions): Target {
-  const { post = false, seconds = 40, connections = post ? 0 : 8, origin } = options
+  const { body = '', post = body !== '', seconds = 40, origin } = options
+  const { connections = post ? 0 : 8 } = options
   checkWhole('seconds', seconds, 1, 3600)
   checkWhole('connections', connections, 0, 100)
   const url = checkUrl(options.url)
@@ -69,15 +77,18 @@ export function checkTarget(options: DoctorOptions): Target {
     url.username = ''
     url.password = ''
   }
+  const secrets = [...secretsOf(headers), ...login, body]
+  if (body !== '') headers['content-type'] ??= ['application/json']
   return {
     url,
     headers,
     method: post ? 'POST' : 'GET',
+    body,
     watchMs: seconds * 1000,
     patienceMs: Math.min(seconds * 1000, maxPatienceMs),
     connections,
     origin: origin === undefined ? undefined : checkOrigin(origin),
-    secrets: [...secretsOf(headers), ...login],
+    secrets,
   }
 }
 

@@ -56,6 +56,7 @@ export class Probe {
   readonly #options: ProbeOptions
   readonly #waiters = new Set<Waiter>()
   #method: string
+  #body: string
   #headers: Readonly<Record<string, string[]>>
   #request: ClientRequest | undefined
   #sentAt = 0
@@ -65,6 +66,7 @@ export class Probe {
     this.#target = target
     this.#options = options
     this.#method = options.method ?? target.method
+    this.#body = target.body
     this.#headers = target.headers
     this.url = new URL(target.url)
     const { lastEventIdInQuery } = options
@@ -144,7 +146,7 @@ export class Probe {
       this.failure = error
       this.#changed()
     })
-    request.end()
+    request.end(this.#method === 'POST' ? this.#body : undefined)
   }
 
   #requestHeaders(): Record<string, string | string[]> {
@@ -157,7 +159,7 @@ export class Probe {
       accept: 'text/event-stream',
       'accept-encoding': identity ? 'identity' : 'gzip, deflate, br, zstd',
       connection: 'keep-alive',
-      ...(this.#method === 'POST' ? { 'content-length': '0' } : {}),
+      ...(this.#method === 'POST' ? { 'content-length': `${Buffer.byteLength(this.#body)}` } : {}),
       ...(origin === undefined ? {} : { origin }),
       ...(lastEventId === undefined ? {} : { 'last-event-id': lastEventId }),
     }
@@ -178,7 +180,10 @@ export class Probe {
   #follow(request: ClientRequest, status: number, to: URL): void {
     this.hops.push({ status, from: this.url, to })
     // What is meant for one origin is nobody else's.
-    if (to.origin !== this.url.origin) this.#headers = {}
+    if (to.origin !== this.url.origin) {
+      this.#headers = {}
+      this.#body = ''
+    }
     if (status <= 303 && this.#method === 'POST') this.#method = 'GET'
     this.url = to
     this.#request = undefined

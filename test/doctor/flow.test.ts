@@ -6,6 +6,7 @@ import { createGzip } from 'node:zlib'
 import { expect, test } from '@jest/globals'
 import compression from 'compression'
 import express from 'express'
+import type { DoctorOptions } from '../../src/doctor/options.js'
 import { setUp } from '../support/app.js'
 import { startServer } from '../support/server.js'
 import { bad, begin, look } from './look.js'
@@ -55,6 +56,32 @@ test('asks by POST for what is only there', async () => {
   const { url } = await startServer(app)
   expect(bad(await look(`${url}/events`))).toEqual({ status: 'problem' })
   expect(bad(await look(`${url}/events`, { post: true, seconds: 1 }))).toEqual({})
+})
+
+test('posts what the stream is asked by, and to no other origin', async () => {
+  const got: unknown[] = []
+  const app = express().use(express.text({ type: () => true }))
+  app.post('/answers', (req, res) => {
+    got.push([req.headers['content-type'], req.body])
+    if (req.body === '{"q":1}') begin(res)
+    else res.sendStatus(400)
+  })
+  const { url } = await startServer(app)
+  app.post('/moved', (_req, res) => res.redirect(307, '/answers'))
+  app.post('/elsewhere', (_req, res) => {
+    res.redirect(307, `${url.replace('127.0.0.1', 'localhost')}/answers`)
+  })
+  const asked = async (path: string, options: Partial<DoctorOptions> = {}) => {
+    const findings = await look(`${url}${path}`, { body: '{"q":1}', ...options })
+    return [got.splice(0)[0], bad(findings)]
+  }
+  expect(await asked('/answers')).toEqual([['application/json', '{"q":1}'], {}])
+  expect(await asked('/answers', { headers: ['Content-Type: text/plain'] })).toEqual([
+    ['text/plain', '{"q":1}'],
+    {},
+  ])
+  expect(await asked('/moved')).toEqual([['application/json', '{"q":1}'], { redirect: 'warning' }])
+  expect(await asked('/elsewhere')).toMatchObject([[undefined, {}], { status: 'problem' }])
 })
 
 test('tells of a head that never comes, though the server answers', async () => {
