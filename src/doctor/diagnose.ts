@@ -13,6 +13,9 @@ import { Probe } from './probe.js'
 import { checkForeignIds, checkResume, isHeadwater } from './resume-checks.js'
 import { unreachable } from './unreachable.js'
 
+/** Shorter ones are words such as a number, and are in what is found anyway. */
+const minSecretLength = 6
+
 /** What was found out of one URL. */
 export interface Diagnosis {
   /** Without user, password and query. */
@@ -73,7 +76,7 @@ async function examineStream(target: Target, first: Probe, plain: Probe): Promis
   const findings = [
     ...checkHead(watched, head, target),
     checkCompression(first, plain),
-    ...(held.length > 0 ? held : [checkBuffering(watched)]),
+    ...(held.length > 0 ? held : checkBuffering(watched)),
     ...checkIdle(watched, target.watchMs),
     checkRetry(watched),
     ...(isHeadwater(watched) ? resume : [checkForeignIds(watched)]),
@@ -114,8 +117,19 @@ function hasHead(probe: Probe, ms: number): Promise<boolean> {
 
 /** A server may send back what it was sent. */
 function withoutSecrets(finding: Finding, { secrets }: Target): Finding {
-  // Shorter ones are words such as a number, and are in what is found anyway.
-  const long = secrets.filter(({ length }) => length >= 6)
-  const what = long.reduce((text, secret) => text.replaceAll(secret, '…'), finding.what)
-  return { ...finding, what }
+  const long = secrets.filter(({ length }) => length >= minSecretLength)
+  const forms = long.flatMap((secret) => [secret, encodeURIComponent(secret.toWellFormed())])
+  return { ...finding, what: forms.reduce(withoutSecret, finding.what) }
+}
+
+/** Also where it was cut short, as long texts of the server's are. */
+function withoutSecret(text: string, secret: string): string {
+  const rest = text.replaceAll(secret, '…')
+  const end = rest.indexOf('…"')
+  for (let length = Math.min(secret.length, end); length >= minSecretLength; length--) {
+    const start = end - length
+    if (rest.startsWith(secret.slice(0, length), start))
+      return rest.slice(0, start) + rest.slice(end)
+  }
+  return rest
 }

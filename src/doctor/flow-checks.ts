@@ -1,5 +1,6 @@
 import { duration, type Finding, ok, problem, warning } from './finding.js'
 import { encodingOf, type Probe } from './probe.js'
+import type { Burst } from './record.js'
 import { isHeadwater } from './resume-checks.js'
 
 /** What belongs together is not further apart. Milliseconds. */
@@ -15,15 +16,21 @@ export const bufferingFix =
   'nginx: proxy_buffering off, or have the server send X-Accel-Buffering: no; elsewhere: turn response buffering off for this path.'
 
 /** Whether what the server sends comes through when it is sent. */
-export function checkBuffering(probe: Probe): Finding {
+export function checkBuffering(probe: Probe): Finding[] {
+  const { record, end } = probe
+  const [first, ...rest] = record.bursts
+  if (first !== undefined) return [judgeBuffering(probe, first, rest)]
+  const silentMs = (end?.atMs ?? probe.ageMs) - (probe.headMs ?? 0)
+  // There was no time in which something could have been held back.
+  if (end !== undefined && silentMs <= lateMs) return []
+  const what = `After the head, nothing came for ${duration(silentMs)}: the server is silent, or something holds it back.`
+  const fix = `Have the server send something at once. If it does: ${bufferingFix}`
+  return [warning('buffering', what, fix)]
+}
+
+function judgeBuffering(probe: Probe, first: Burst, rest: readonly Burst[]): Finding {
   const { record } = probe
   const headMs = probe.headMs ?? 0
-  const [first, ...rest] = record.bursts
-  if (first === undefined) {
-    const what = `After the head, nothing came for ${duration(probe.ageMs - headMs)}: the server is silent, or something holds it back.`
-    const fix = `Have the server send something at once. If it does: ${bufferingFix}`
-    return warning('buffering', what, fix)
-  }
   const openingMs = record.firstEventMs ?? Infinity
   if (isHeadwater(probe) && openingMs - headMs > lateMs) {
     const what = `stream-open is sent with the head, and came ${duration(openingMs - headMs)} after it.`
@@ -84,8 +91,12 @@ export function checkCompression(probe: Probe, plain: Probe): Finding {
   const plainMs = plain.record.firstEventMs ?? plain.record.lastByteMs
   if (probe.head === undefined) return compressionHolds('a client that takes gzip gets no head')
   if (encoding === undefined) return ok('compression', 'None, though browsers offer it.')
+  const fix = 'Send Cache-Control: no-transform, and turn compression off for this path.'
+  if (probe.isCorrupt) {
+    const what = `The stream says that it is compressed (${known(encoding)}), and cannot be decoded: no client can read it.`
+    return problem('compression', what, fix)
+  }
   if (probe.isUnreadable) {
-    const fix = 'Send Cache-Control: no-transform, and turn compression off for this path.'
     return warning(
       'compression',
       `The stream is compressed (${known(encoding)}), and could not be read.`,
@@ -158,7 +169,8 @@ function endOf({ record }: Probe, atMs: number, silentMs: number, isCut: boolean
       'Raise the idle timeout on the way (nginx: proxy_read_timeout), or have the server send a keep-alive more often.'
     return problem('idle', what, fix)
   }
-  const what = `The stream ${how} after ${duration(atMs)}, while events came.`
+  const when = record.lastByteMs === undefined ? 'empty' : 'while events came'
+  const what = `The stream ${how} after ${duration(atMs)}, ${when}.`
   const fix =
     'See who ends it: a limit of time or size on the way, or the server. Clients reconnect.'
   return isCut ? problem('idle', what, fix) : warning('idle', what, fix)

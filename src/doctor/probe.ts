@@ -52,6 +52,8 @@ export class Probe {
   failure: NodeJS.ErrnoException | undefined
   /** Whether the body is in an encoding that cannot be read here, or is not in the one that it says. */
   isUnreadable = false
+  /** Of these, the latter. */
+  isCorrupt = false
   readonly #target: Target
   readonly #options: ProbeOptions
   readonly #waiters = new Set<Waiter>()
@@ -207,6 +209,7 @@ export class Probe {
     decoder?.on('data', take)
     decoder?.on('error', () => {
       this.isUnreadable = true
+      this.isCorrupt = true
     })
     // The end says whether it was complete.
     response.on('error', () => undefined)

@@ -9,6 +9,9 @@ const reasons: Readonly<Record<string, string>> = {
   ENETUNREACH: 'there is no way to that host',
   ETIMEDOUT: 'the host does not answer',
   EPROTO: 'what listens there speaks no TLS',
+  CERT_HAS_EXPIRED: 'its certificate has expired',
+  CERT_NOT_YET_VALID: 'its certificate is not valid yet',
+  ERR_TLS_CERT_ALTNAME_INVALID: 'its certificate is of another host',
   ERR_SSL_WRONG_VERSION_NUMBER: 'what listens there speaks no TLS',
   ERR_SSL_PACKET_LENGTH_TOO_LONG: 'what listens there speaks no TLS',
 }

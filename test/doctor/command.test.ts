@@ -7,6 +7,7 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals'
+import { unreachable } from '../../src/doctor/unreachable.js'
 import { setUp } from '../support/app.js'
 import { cli, cliIn } from '../support/cli.js'
 import { startServer } from '../support/server.js'
@@ -84,6 +85,17 @@ test('ends with 2 when nothing listens', async () => {
     /^127\.0\.0\.1:\d+ cannot be reached: nothing listens there \(ECONNREFUSED\)\.\n$/,
   )
   expect(code).toBe(2)
+})
+
+test.each([
+  ['ERR_TLS_CERT_ALTNAME_INVALID', 'its certificate is of another host'],
+  ['CERT_HAS_EXPIRED', 'its certificate has expired'],
+  ['CERT_NOT_YET_VALID', 'its certificate is not valid yet'],
+])('says of %s what no further authorities would mend', (code, reason) => {
+  const failure = Object.assign(new Error('secret'), { code })
+  expect(unreachable(new URL('https://a.example/events'), failure).message).toBe(
+    `a.example cannot be reached: ${reason} (${code}).`,
+  )
 })
 
 test('is in the help', async () => {

@@ -200,10 +200,25 @@ test('tells of a stream on which nothing comes', async () => {
   expect(bad(await look(url))).toEqual({ buffering: 'warning', retry: 'warning', ids: 'warning' })
 })
 
+test('tells of a stream that is ended before anything came', async () => {
+  const { url } = await startServer((req, res) => {
+    if (req.url === '/cut') setImmediate(() => res.destroy())
+    else setImmediate(() => res.end())
+    head(res)
+  })
+  const [cut, ended] = await Promise.all([look(`${url}/cut`), look(url)])
+  expect([cut.idle, ended.idle]).toMatchObject([
+    { level: 'problem', what: expect.stringMatching(/^The stream was cut off after .*, empty\.$/) },
+    { level: 'warning', what: expect.stringMatching(/^The stream was ended after .*, empty\.$/) },
+  ])
+  // There was no time in which something could have been held back.
+  expect([cut.buffering, ended.buffering]).toEqual([undefined, undefined])
+})
+
 test('tells of a silent stream that is ended', async () => {
   const { url } = await startServer((_req, res) => {
     begin(res)
-    setTimeout(() => res.end(), 1000)
+    setTimeout(() => res.end(), 1200)
   })
   const { idle } = await look(url, { seconds: 20 })
   expect(idle).toMatchObject({
@@ -306,6 +321,15 @@ test('says that nothing answers, and why', async () => {
   await expect(look(rude.url.replace('http', 'https'))).rejects.toThrow(
     /speaks no TLS|closed without/,
   )
+})
+
+test('tells of a stream that is not compressed as it says', async () => {
+  const { url } = await startServer((_req, res) => void begin(res, { 'Content-Encoding': 'gzip' }))
+  const { compression } = await look(url)
+  expect(compression).toMatchObject({
+    level: 'problem',
+    what: expect.stringMatching(/^The stream says .* \(gzip\), and cannot be decoded: no client/),
+  })
 })
 
 test('says that what answers is not HTTP', async () => {

@@ -116,6 +116,21 @@ test('sends headers, user and password, and shows none of them, whatever the ser
   for (const secret of [login, 'passw0rd', 's3cret', '\x9b']) expect(text).not.toContain(secret)
 })
 
+test.each([
+  ['cut short', 'k3y'.repeat(40)],
+  ['percent-encoded', 'a+b/c=d+e/f='],
+  ['percent-encoded and cut short', 'k3y/'.repeat(40)],
+])('shows no part of a header that a server sends back %s', async (_how, secret) => {
+  const { url } = await startServer((req, res) => {
+    const echo = encodeURIComponent(String(req.headers['x-key']))
+    if (req.url === '/') res.writeHead(302, { Location: `/login/${echo}` }).end()
+    else res.writeHead(200, { 'Content-Type': `text/html; for=${echo}` }).end()
+  })
+  const found = await look(url, { headers: [`X-Key: ${secret}`] })
+  expect(found.redirect?.what).toMatch(/^302 to "http:.*\/login\/…"\.$/)
+  expect(found['content-type']?.what).toMatch(/^It is "text\/html; for=…"/)
+})
+
 const page = 'https://app.example'
 
 test.each([
