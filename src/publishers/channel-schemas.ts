@@ -2,6 +2,7 @@ import { checkChannel } from '../core/channels.js'
 import { EventStreamError, quote } from '../core/errors.js'
 import { checkEventShape, checkName, type NewEvent } from '../core/event.js'
 import type { SchemaIssue, SchemaResult, StandardSchema } from '../core/standard-schema.js'
+import { isThenable } from '../core/thenable.js'
 
 /** Of one channel, by the names of events. */
 export type EventSchemas = ReadonlyMap<string, StandardSchema>
@@ -92,7 +93,7 @@ export function checkEvent(
     )
   }
   const result = validate(name, schema, data)
-  if (!isPromise(result)) return withResult(event, name, result)
+  if (!isThenable(result)) return withResult(event, name, result)
   return Promise.resolve(result).then(
     (settled) => withResult(event, name, settled),
     (cause: unknown) => {
@@ -101,9 +102,11 @@ export function checkEvent(
   )
 }
 
-/** Of whichever realm or library. */
-function isPromise(result: object): result is Promise<SchemaResult> {
-  return 'then' in result
+/** Schemas may be written by hand. */
+function isResult(result: unknown): boolean {
+  if (typeof result !== 'object' || result === null) return false
+  const { issues } = result as { readonly issues?: unknown }
+  return issues === undefined || Array.isArray(issues)
 }
 
 function validate(
@@ -123,6 +126,12 @@ function withResult(
   name: string,
   result: SchemaResult,
 ): NewEvent {
+  if (!isResult(result)) {
+    throw new EventStreamError(
+      'ERR_SCHEMA',
+      `The schema of ${quote(name)} answered ${quote(result)}; give { value } or { issues }.`,
+    )
+  }
   if (result.issues === undefined) return { event, data: result.value, idempotencyKey }
   const { issues } = result
   const more = issues.length > maxIssues ? `; and ${issues.length - maxIssues} more` : ''
@@ -139,8 +148,9 @@ function schemaFailure(name: string, cause: unknown): EventStreamError {
 }
 
 /** `user.name: "Expected string"`: what a schema says may have parts of the data in it. */
-function describeIssue({ message, path = [] }: SchemaIssue): string {
-  const keys = path.map((part) => String(typeof part === 'object' ? part.key : part))
+function describeIssue({ message, path }: SchemaIssue): string {
+  const parts: unknown[] = Array.isArray(path) ? path : []
+  const keys = parts.map((part) => String(Object(part) === part ? Object(part).key : part))
   return `${keys.length === 0 ? '' : `${keys.join('.').slice(0, 80)}: `}${quote(message)}`
 }
 

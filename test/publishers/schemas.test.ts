@@ -91,6 +91,41 @@ describe('schemas', () => {
     expect(eventStream.metrics()).toMatchObject({ publishing: { events: 0, failures: 7 } })
   })
 
+  test.each([
+    ['nothing', undefined],
+    ['null', null],
+    ['text', 'ok'],
+    ['issues that are no list', { issues: 'wrong' }],
+  ])('that answer %s are told of as such', async (_what, answer) => {
+    const schemaOf = (validate: () => unknown) => ({
+      message: { '~standard': { version: 1, vendor: 'test', validate } } as StandardSchema,
+    })
+    const schemas = { now: schemaOf(() => answer), later: schemaOf(async () => answer) }
+    const eventStream: EventStream = new EventStream({ schemas })
+    for (const channel of ['now', 'later']) {
+      await expect(eventStream.publishEvent(channel, { data: 1 })).rejects.toMatchObject({
+        code: 'ERR_SCHEMA',
+        message: expect.stringMatching(
+          /^The schema of "message" answered .*; give \{ value \} or \{ issues \}\.$/,
+        ),
+      })
+    }
+  })
+
+  test('may say where in whatever manner', async () => {
+    const paths = [null, [null], [undefined], [Symbol('s')], [{ key: 'b' }], 'text']
+    const issues = paths.map((path) => ({ message: 'wrong', path }))
+    const validate = (n: unknown) => ({ issues: [issues[Number(n)]] })
+    const schema = { '~standard': { version: 1, vendor: 'test', validate } } as StandardSchema
+    const eventStream: EventStream = new EventStream({ schemas: { a: { message: schema } } })
+    for (const n of paths.keys()) {
+      await expect(eventStream.publishEvent('a', { data: n })).rejects.toMatchObject({
+        code: 'ERR_SCHEMA',
+        message: expect.stringMatching(/"wrong"$/),
+      })
+    }
+  })
+
   test('do not concern other channels', async () => {
     const log = memoryEventLog()
     const eventStream: EventStream = new EventStream({ log, schemas })
