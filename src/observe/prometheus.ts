@@ -38,8 +38,8 @@ type PromClient = typeof import('prom-client')
  * Adds the metrics of an event stream to a register of `prom-client`, which reads them when it is scraped.
  *
  * @returns The register.
- * @throws EventStreamError `ERR_OPTION`: `prom-client` is not installed, or the register has metrics of this
- *   prefix already.
+ * @throws EventStreamError `ERR_OPTION`: `prom-client` is not installed, the register is none, or has metrics of
+ *   these names already. Then it is as it was.
  */
 export async function prometheusMetrics(
   eventStream: EventStream,
@@ -49,14 +49,10 @@ export async function prometheusMetrics(
   checkNames('prometheusMetrics', options, ['prefix', 'register'])
   const { prefix = 'headwater_', register: given } = options
   checkPrefix(prefix)
+  checkRegister(given)
   const client = await load()
   const register = given ?? new client.Registry()
-  if (register.getSingleMetric(prefix + latencyName) !== undefined) {
-    throw new EventStreamError(
-      'ERR_OPTION',
-      `The register has metrics of an event stream that begin with ${quote(prefix)} already; give each event stream a prefix or a register of its own.`,
-    )
-  }
+  checkNamesAreFree(register, prefix)
   const read = oncePerTurn(() => ({
     metrics: eventStream.metrics(),
     health: eventStream.health(),
@@ -81,6 +77,7 @@ export function metricsHandler(
   observed.of(eventStream)
   checkNames('metricsHandler', options, ['prefix', 'register'])
   checkPrefix(options.prefix ?? '_')
+  checkRegister(options.register)
   let adding: Promise<PrometheusRegister> | undefined
   return answering(async () => {
     adding ??= prometheusMetrics(eventStream, options)
@@ -106,6 +103,26 @@ function checkPrefix(prefix: string): void {
   throw new EventStreamError(
     'ERR_OPTION',
     `prefix is ${quote(prefix)}; give letters, digits and _, such as headwater_.`,
+  )
+}
+
+function checkRegister(register: PrometheusRegister | undefined): void {
+  if ((register ?? undefined) === undefined) return
+  if (typeof Object(register).getSingleMetric === 'function') return
+  throw new EventStreamError(
+    'ERR_OPTION',
+    `register is ${quote(register)}; give a Registry of prom-client, such as its register.`,
+  )
+}
+
+/** All of them, before the first one is added. */
+function checkNamesAreFree(register: PrometheusRegister, prefix: string): void {
+  const names = [latencyName, ...families.map(({ name }) => name)].map((name) => prefix + name)
+  const taken = names.find((name) => register.getSingleMetric(name) !== undefined)
+  if (taken === undefined) return
+  throw new EventStreamError(
+    'ERR_OPTION',
+    `The register has metrics that begin with ${quote(prefix)} already, such as ${quote(taken)}; give each event stream a prefix or a register of its own.`,
   )
 }
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals'
-import { Registry } from 'prom-client'
+import promClient, { Counter, Registry } from 'prom-client'
 import type { EventStream } from '../../src/index.js'
 import { metricsHandler, prometheusMetrics } from '../../src/observe.js'
 import { setUp } from '../support/app.js'
@@ -137,11 +137,28 @@ describe('metrics for Prometheus', () => {
     expect(sampleOf(families, 'second_published_events_total')).toBe(0)
   })
 
+  test('leave a register as it was that has one of their names already', async () => {
+    const { eventStream } = setUp()
+    const register = new Registry()
+    const name = 'shop_streams_ended_total'
+    new Counter({ name, help: 'Of the shop.', registers: [register] })
+    await expect(
+      prometheusMetrics(eventStream, { register, prefix: 'shop_' }),
+    ).rejects.toMatchObject({ code: 'ERR_OPTION', message: expect.stringContaining(`"${name}"`) })
+    expect(register.getMetricsAsArray()).toHaveLength(1)
+  })
+
   test('refuse options that cannot work', async () => {
     const { eventStream } = setUp()
     const wrong = { code: 'ERR_OPTION' }
     expect(() => metricsHandler(eventStream, { prefix: 'a-b' })).toThrow('prefix is "a-b"')
     expect(() => metricsHandler({} as EventStream)).toThrow('such as new EventStream()')
+    for (const register of [{}, promClient, 'metrics'] as never[]) {
+      expect(() => metricsHandler(eventStream, { register })).toThrow(
+        expect.objectContaining({ ...wrong, message: expect.stringMatching(/give a Registry/) }),
+      )
+      await expect(prometheusMetrics(eventStream, { register })).rejects.toMatchObject(wrong)
+    }
     await expect(prometheusMetrics(eventStream, { prefix: '' })).rejects.toMatchObject(wrong)
     await expect(prometheusMetrics(eventStream, { labels: 1 } as never)).rejects.toMatchObject(
       wrong,
