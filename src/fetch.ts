@@ -65,11 +65,11 @@ function namer<Context>(
 ) => string | readonly string[] | Promise<string | readonly string[]> {
   if (typeof channels === 'function') return channels
   const names: unknown[] = [channels].flat()
-  const wrong = names.find((name) => typeof name !== 'string')
-  if (wrong !== undefined || names.length === 0) {
+  const wrong = names.filter((name) => typeof name !== 'string')
+  if (wrong.length > 0 || names.length === 0) {
     throw new EventStreamError(
       'ERR_OPTION',
-      `A channel is ${quote(wrong)}; give names, or a function from the request to names.`,
+      `A channel is ${quote(wrong[0])}; give names, or a function from the request to names.`,
     )
   }
   const templates = (names as string[]).map(compileTemplate)

@@ -53,6 +53,9 @@ describe('fetchHandler', () => {
       ['a\n', {}],
       [7, {}],
       [[], {}],
+      [undefined, {}],
+      [['a', undefined], {}],
+      ['a', null],
       ['a', { connectionKey: 'ip' }],
       ['a', { onopen: () => undefined }],
     ]
@@ -61,5 +64,29 @@ describe('fetchHandler', () => {
         expect.objectContaining({ code: expect.stringMatching(/^ERR_(CHANNEL|OPTION)$/) }),
       )
     }
+  })
+
+  test('names all options that there are when one is not known', async () => {
+    const { eventStream } = setUpFetch()
+    const options = { connectionkey: () => 'ann' } as FetchOptions
+    const message = expect.stringMatching(/no option "connectionkey"; it has .*connectionKey\.$/)
+    expect(() => fetchHandler(eventStream, 'a', options)).toThrow(
+      expect.objectContaining({ code: 'ERR_OPTION', message }),
+    )
+    await expect(eventStream.fetch(requestOf(), 'a', options)).rejects.toMatchObject({ message })
+  })
+
+  test.each([
+    ['a context of Hono', { req: { raw: requestOf() } }],
+    ["a request of Node's", { method: 'GET', url: '/', headers: {} }],
+    ['a URL', 'http://localhost/events'],
+    ['nothing', undefined],
+  ])('says what to give instead of %s', async (_what, request) => {
+    const { eventStream } = setUpFetch()
+    await expect(fetchHandler(eventStream, 'a')(request as Request)).rejects.toMatchObject({
+      code: 'ERR_OPTION',
+      message: expect.stringMatching(/; give a Web Request, such as c\.req\.raw of Hono\.$/),
+    })
+    expect(eventStream.connections()).toEqual([])
   })
 })

@@ -1,3 +1,4 @@
+import { EventStreamError, quote } from '../core/errors.js'
 import { checkFunction } from '../core/options.js'
 import { encodeRetry } from '../core/wire.js'
 import type { Frame, Sink } from '../hub/sink.js'
@@ -13,15 +14,15 @@ export interface FetchOptions extends RouteOptions<Request> {
    * Who the request belongs to, such as its user, for `maxConnectionsPerKey`: the option of event streams that has
    * the same name reads Node's requests.
    */
-  readonly connectionKey?: ((request: Request) => string | undefined) | undefined
+  readonly connectionKey?: ((request: Request) => string | null | undefined) | undefined
 }
 
 const headers = { 'Content-Type': 'text/event-stream', ...streamHeaders }
 
 /** @throws EventStreamError `ERR_OPTION` when an option cannot work. */
-export function checkFetchOptions({ connectionKey, ...route }: FetchOptions): void {
-  checkFunction('connectionKey', connectionKey)
-  checkRouteOptions(route)
+export function checkFetchOptions(options: FetchOptions): void {
+  checkRouteOptions(options, 'fetch(request, channels, options)', ['connectionKey'])
+  checkFunction('connectionKey', options.connectionKey)
 }
 
 /**
@@ -55,9 +56,21 @@ export function errorResponse(error: unknown): Response {
   return new Response(message, { status, headers })
 }
 
-/** What the checks of requests look at. */
-function headOf({ method, url, headers }: Request): RequestHead {
-  return { method, url, headers: Object.fromEntries(headers) }
+/**
+ * What the checks of requests look at.
+ *
+ * @throws EventStreamError `ERR_OPTION` when it is no Web request: frameworks have contexts around theirs.
+ */
+function headOf(request: Request): RequestHead {
+  const { method, url, headers } = Object(request) as Partial<Request>
+  // Not by its class, of which servers have their own.
+  if (method !== undefined && url !== undefined && Symbol.iterator in Object(headers)) {
+    return { method, url, headers: Object.fromEntries(headers as Headers) }
+  }
+  throw new EventStreamError(
+    'ERR_OPTION',
+    `The request is ${quote(request)}; give a Web Request, such as c.req.raw of Hono.`,
+  )
 }
 
 class FetchReply implements Reply {
@@ -72,7 +85,7 @@ class FetchReply implements Reply {
   }
 
   key(): string | undefined {
-    return this.#connectionKey?.(this.#request)
+    return this.#connectionKey?.(this.#request) ?? undefined
   }
 
   isGone(): boolean {

@@ -50,16 +50,19 @@ export interface RouteOptions<Req = RequestLike> {
   readonly track?: RouteTrack<Req> | undefined
 }
 
-/** @throws EventStreamError `ERR_OPTION` when a route option cannot work. */
-export function checkRouteOptions(options: RouteOptions<never>): void {
-  checkNames('eventStream(channels, options)', options, [
-    'authorize',
-    'startFrom',
-    'retryMs',
-    'onOpen',
-    'onClose',
-    'track',
-  ])
+const names = ['authorize', 'startFrom', 'retryMs', 'onOpen', 'onClose', 'track']
+
+/**
+ * @param owner - What they are given to, for people.
+ * @param more - Names of options that it has beside these.
+ * @throws EventStreamError `ERR_OPTION` when a route option cannot work.
+ */
+export function checkRouteOptions(
+  options: RouteOptions<never>,
+  owner = 'eventStream(channels, options)',
+  more: readonly string[] = [],
+): void {
+  checkNames(owner, options, [...names, ...more])
   const { authorize, startFrom, retryMs, onOpen, onClose, track } = options
   checkTrack(track)
   checkFunction('authorize', authorize)

@@ -1,5 +1,6 @@
 import type { Cursor } from '../core/cursor.js'
 import { EventStreamError, quote } from '../core/errors.js'
+import { isThenable } from '../core/thenable.js'
 import type { Connection } from '../hub/connection.js'
 import type { Hub, PreparedStream } from '../hub/hub.js'
 import type { Sink } from '../hub/sink.js'
@@ -210,11 +211,11 @@ export class Route<Req> {
       onClosed: () => {
         leave()
         forget?.()
-        onClose?.(connection, req)
+        this.#report(() => onClose?.(connection, req))
       },
     })
     sink.bind(connection)
-    if (onOpen !== undefined) this.#report(() => onOpen(connection, req))
+    this.#report(() => onOpen?.(connection, req))
     return connection
   }
 
@@ -230,10 +231,12 @@ export class Route<Req> {
     )
   }
 
-  /** A callback of the application that throws has no effect on the stream. */
-  #report(callback: () => void): void {
+  /** A callback of the application that throws, now or later, has no effect on the stream. */
+  #report(callback: () => unknown): void {
     try {
-      callback()
+      const result = callback()
+      if (!isThenable(result)) return
+      Promise.resolve(result).catch((error) => this.#host.onError(error))
     } catch (error) {
       this.#host.onError(error)
     }

@@ -82,6 +82,23 @@ describe('a Web request', () => {
     expect(seen).toEqual(['open', ['a'], true, 'close', 'closed', true])
   })
 
+  test('hands to onError what callbacks throw, also later, and goes on', async () => {
+    const errors: unknown[] = []
+    const { eventStream, get } = setUpFetch({ onError: (error) => void errors.push(error) })
+    const later = async (what: string) => {
+      await eventStream.publishEvent('seen', { data: what })
+      throw new Error(what)
+    }
+    const client = readBody(
+      await get('a', { onOpen: () => later('open'), onClose: () => later('close') }),
+    )
+    await eventStream.publishEvent('a', { data: 1 })
+    expect(await client.data(1)).toEqual([1])
+    await client.cancel()
+    await until(() => errors.length === 2)
+    expect(errors).toEqual([new Error('open'), new Error('close')])
+  })
+
   test('is on the list while its stream is open', async () => {
     const { eventStream, get } = setUpFetch()
     const { registry } = resilience(eventStream)
@@ -97,7 +114,7 @@ describe('a Web request', () => {
 
   test('is counted with all others, and by its own key', async () => {
     const { get } = setUpFetch({ maxConnections: 3, maxConnectionsPerKey: 1 })
-    const connectionKey = (request: Request) => request.headers.get('x-user') ?? undefined
+    const connectionKey = (request: Request) => request.headers.get('x-user')
     const as = (user: string) => get('a', { connectionKey }, { headers: { 'x-user': user } })
     const ann = readBody(await as('ann'))
     const isSentAway = async (response: Response) => /^retry: \d{4}\n$/.test(await response.text())
@@ -108,6 +125,21 @@ describe('a Web request', () => {
     await ann.cancel()
     const again = readBody(await as('ann'))
     await until(() => again.text.includes('stream-open'))
+  })
+
+  test.each([
+    ['a promise', async () => 'ann'],
+    ['an object', () => ({ id: 'ann' })],
+  ])('whose key is %s is an error, as that limits nobody', async (_what, key) => {
+    const { eventStream, get } = setUpFetch({ maxConnections: 1 })
+    await expect(get('a', { connectionKey: key as never })).rejects.toMatchObject({
+      code: 'ERR_OPTION',
+      message: expect.stringMatching(
+        /^connectionKey gave .*; give a string, or undefined for none\.$/,
+      ),
+    })
+    await get('a', { connectionKey: () => 'ann' })
+    expect(eventStream.connections()).toHaveLength(1)
   })
 
   test('is answered 503 over a limit where the application wants that', async () => {

@@ -149,7 +149,7 @@ describe('a client that cannot be served now', () => {
   test('is counted by its key', async () => {
     const { eventStream, app, serve } = setUp({
       maxConnectionsPerKey: 1,
-      connectionKey: (req) => req.headers['x-user'] as string | undefined,
+      connectionKey: (req) => (req.headers['x-user'] as string | undefined) ?? null,
     })
     app.get('/events', eventStream('a'))
     const request = await serve()
