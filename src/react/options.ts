@@ -8,7 +8,8 @@ export type StreamAddress = Address | null | undefined
  * Of functions those that were rendered last are called, without a new connection; `storage`, `position`,
  * `recover` and `tabs` count when it is opened.
  */
-export interface SharedOptions extends Omit<EventSourceOptions, 'signal' | 'maxQueuedEvents'> {
+export interface SharedOptions
+  extends Omit<EventSourceOptions, 'signal' | 'maxQueuedEvents' | `on${string}`> {
   /** Tells connections to one address apart, such as by user, where `headers` is a function. */
   readonly key?: string | undefined
   /**
@@ -27,8 +28,14 @@ export function keyOf(url: StreamAddress, options: SharedOptions): string | unde
     ...[String(url), key, method, credentials, sendPosition],
     ...[minRetryMs, maxRetryMs, String(silenceMs), maxEventBytes],
     typeof headers === 'function' ? 'function' : [...new Headers(headers)],
-    typeof body === 'string' ? body : typeof body,
+    typeof body,
+    isIterable(body) ? [...body] : body,
   ])
+}
+
+/** Bytes, parameters and forms are, which JSON knows nothing of. */
+function isIterable(body: unknown): body is Iterable<unknown> {
+  return typeof body === 'object' && Symbol.iterator in Object(body)
 }
 
 /** @throws EventSourceError `ERR_OPTION`. */

@@ -96,7 +96,8 @@ export class SharedSource implements Shared {
   /** @returns The events after the first `count` ones; undefined when they are not kept any more. */
   after(count: number): readonly Message[] | undefined {
     const missed = this.#count - count
-    if (count < this.#countBefore || missed > this.#kept.length) return undefined
+    // Also who had all that came before it began anew has to forget it.
+    if (count <= this.#countBefore || missed > this.#kept.length) return undefined
     return this.#kept.slice(this.#kept.length - missed)
   }
 

@@ -1,9 +1,12 @@
 import { describe, expect, jest, test } from '@jest/globals'
 import { EventsView } from '../../src/react/events-view.js'
+import { keyOf } from '../../src/react/options.js'
 import { countTimers } from '../support/count-timers.js'
 import { until } from '../support/until.js'
 
 const url = 'http://127.0.0.1/'
+
+type View = EventsView<unknown>
 
 /** A server of one stream, which ends when nobody reads it. */
 function streamOf(text: string) {
@@ -18,6 +21,26 @@ function streamOf(text: string) {
   }
   return { fetch, requests }
 }
+
+describe('the key of a connection', () => {
+  const form = (text: string) => {
+    const data = new FormData()
+    data.set('q', text)
+    return data
+  }
+
+  test.each([
+    ['a string', (text: string) => text],
+    ['bytes', (text: string) => new TextEncoder().encode(text)],
+    ['parameters', (text: string) => new URLSearchParams({ q: text })],
+    ['a form', form],
+  ])('tells bodies apart by what they have: %s', (_name, bodyOf) => {
+    const [one, same, other] = ['a', 'a', 'b'].map((text) => keyOf(url, { body: bodyOf(text) }))
+
+    expect(same).toBe(one)
+    expect(other).not.toBe(one)
+  })
+})
 
 describe('a view of a stream', () => {
   test('leaves nothing behind when the last one has gone', async () => {
@@ -71,6 +94,23 @@ describe('a view of a stream', () => {
     for (const left of [leaveOne, leave]) left()
 
     expect([before, events.map(({ data }) => data)]).toEqual([0, ['1', '2']])
+  })
+
+  test('has each event once when it comes back after another one has begun anew', async () => {
+    const { fetch, requests } = streamOf('data: 1\n\ndata: 2\n\n')
+    const [one, two] = [1, 2].map(() => new EventsView('anew', url, { fetch })) as [View, View]
+    const leaveOne = one.subscribe(() => undefined)
+    const leaveTwo = two.subscribe(() => undefined)
+    await until(() => two.getSnapshot().events.length === 2)
+    leaveTwo()
+    one.restart()
+    await until(() => requests.length === 2 && one.getSnapshot().events.length === 2)
+
+    const leave = two.subscribe(() => undefined)
+    const { events } = two.getSnapshot()
+    for (const left of [leaveOne, leave]) left()
+
+    expect(events.map(({ data }) => data)).toEqual(['1', '2'])
   })
 
   test('goes on after an event that reduce cannot take, and reports it', async () => {

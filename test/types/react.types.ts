@@ -33,6 +33,8 @@ export function Room(): string {
   useEventStream<{ message: Said }>('/a', { events: ['tick'] })
   // @ts-expect-error: it closes when the component is unmounted
   useEventStream('/a', { signal: AbortSignal.abort() })
+  // @ts-expect-error: status and error are what it renders
+  useEventStream('/a', { onError: () => undefined })
   return room.status
 }
 
