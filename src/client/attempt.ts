@@ -69,7 +69,7 @@ export function attempt(
       onProgress()
       host.take(block)
     }
-    const feed = blockReader({ maxEventBytes, onBlock, onRetry })
+    const feed = blockReader(maxEventBytes, onBlock, onRetry)
     const reader = (response.body as ReadableStream<Uint8Array>).getReader()
     for (;;) {
       const { done, value } = await reader.read()

@@ -4,22 +4,16 @@ import { EventSourceError } from './errors.js'
 /** One block of the stream that has data. */
 export type Block = Pick<EventSourceMessage, 'event' | 'data' | 'id'>
 
-export interface BlockReaderOptions {
-  readonly maxEventBytes: number
-  readonly onBlock: (block: Block) => void
-  readonly onRetry: (ms: number) => void
-}
-
 /**
  * Reads one response, in whatever chunks it comes.
  *
  * @returns What takes the next chunk. It throws EventSourceError `ERR_EVENT_TOO_LARGE`, and what `onBlock` throws.
  */
-export function blockReader({
-  maxEventBytes,
-  onBlock,
-  onRetry,
-}: BlockReaderOptions): (chunk: Uint8Array) => void {
+export function blockReader(
+  maxEventBytes: number,
+  onBlock: (block: Block) => void,
+  onRetry: (ms: number) => void,
+): (chunk: Uint8Array) => void {
   const decoder = new TextDecoder()
   const parser = createParser({
     maxBufferSize: maxEventBytes,

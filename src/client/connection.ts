@@ -30,6 +30,8 @@ export function connect(host: ConnectionHost): Connection {
   let isStopped = false
   let current: Attempt | undefined
   let failures = 0
+  /** How often the application has decided that it is worth another try. */
+  let retries = 0
   let retryMs = minRetryMs
   let timer: ReturnType<typeof setTimeout>
   /** Ends the wait under way, if it may be woken. */
@@ -41,12 +43,12 @@ export function connect(host: ConnectionHost): Connection {
   }
   const waitAfter = ({ retryAfterMs }: EventSourceError) => {
     const most = Math.min(retryMs * 2 ** failures++, maxRetryMs)
-    // The application has decided that it is worth another try.
-    if (retryAfterMs === 0 && failures === 1) return 0
+    if (retryAfterMs === 0 && !retries++) return 0
     return Math.random() * most + (retryAfterMs ?? 0)
   }
   const onProgress = () => {
     failures = 0
+    retries = 0
   }
   const onRetry = (ms: number) => {
     retryMs = Math.max(ms, leastRetryMs)
@@ -81,7 +83,6 @@ export function connect(host: ConnectionHost): Connection {
     wake() {
       if (goOn) setTimer(Math.random() * wakeJitterMs, goOn)
       else current?.wake()
-      goOn = undefined
     },
   }
 }

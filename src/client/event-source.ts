@@ -42,11 +42,12 @@ export class EventSourceClient<Events = EventTypes> implements AsyncIterable<Any
   readonly OPEN = OPEN
   readonly CLOSED = CLOSED
 
-  onopen: ((event: OpenEvent) => void) | null
-  onmessage: ((event: MessageOf<Events>) => void) | null
-  onerror: ((event: ConnectionErrorEvent) => void) | null
-  onreset: ((event: ResetEvent) => void) | null
-  onend: ((event: EndEvent) => void) | null
+  // `declare`: the constructor sets them, and bundles need not say it twice.
+  declare onopen: ((event: OpenEvent) => void) | null
+  declare onmessage: ((event: MessageOf<Events>) => void) | null
+  declare onerror: ((event: ConnectionErrorEvent) => void) | null
+  declare onreset: ((event: ResetEvent) => void) | null
+  declare onend: ((event: EndEvent) => void) | null
 
   readonly #session: Session
   readonly #listeners = new Map<string, Set<Listener>>()
@@ -93,9 +94,11 @@ export class EventSourceClient<Events = EventTypes> implements AsyncIterable<Any
    *
    * @throws EventSourceError when it cannot be had. The source is closed then.
    */
-  recover(): Promise<void> {
+  async recover(): Promise<void> {
     this.reopen()
-    return this.#session.recover().catch((cause) => {
+    // By a signal, which is for good.
+    if (this.#readyState === CLOSED) return
+    await this.#session.recover().catch((cause) => {
       this.close()
       throw toError(cause)
     })
@@ -125,15 +128,14 @@ export class EventSourceClient<Events = EventTypes> implements AsyncIterable<Any
    */
   [Symbol.asyncIterator](): AsyncGenerator<AnyMessage<Events>, void, undefined> {
     const { loops } = this.#session
-    const loop = loops.open(this.#readyState === CLOSED, () => this.close())
+    const loop = loops.open(this.#readyState === CLOSED, () => this.#leave())
     return loop as AsyncGenerator<AnyMessage<Events>, void, undefined>
   }
 
   /** Ends the connection, and leaves nothing behind. What waits for a loop comes again after `reopen`. */
   close(): void {
-    this.#session.goBack()
-    this.#close()
-    this.#session.save()
+    // What is left of a stream that has ended is still for its loops.
+    if (this.#readyState !== CLOSED) this.#leave()
   }
 
   /** Goes on after the position of a source that has closed. */
@@ -142,6 +144,7 @@ export class EventSourceClient<Events = EventTypes> implements AsyncIterable<Any
     const { signal } = session.options
     if (this.#readyState !== CLOSED || signal?.aborted) return
     this.#readyState = CONNECTING
+    session.loops.forget()
     const unwatch = new AbortController()
     this.#unwatch = unwatch
     signal?.addEventListener('abort', () => this.close(), unwatch)
@@ -151,6 +154,11 @@ export class EventSourceClient<Events = EventTypes> implements AsyncIterable<Any
     }
     watchPage(unwatch, () => session.wake(), suspend)
     session.start()
+  }
+
+  #leave(): void {
+    this.#session.goBack()
+    this.#close()
   }
 
   #close(error?: unknown): void {
@@ -173,7 +181,7 @@ export class EventSourceClient<Events = EventTypes> implements AsyncIterable<Any
     // Names of the source's own events are not the server's to use.
     const isReserved = isMessage && type !== 'message' && `on${type}` in this
     const listeners = isReserved ? [] : [this[`on${type}` as 'onopen'], ...this.#of(type)]
-    if (isMessage) listeners.push(...this.#of('*'))
+    if (isMessage && type !== '*') listeners.push(...this.#of('*'))
     for (const listener of listeners) {
       try {
         listener?.(event as never)

@@ -1,4 +1,4 @@
-/** What waits for a loop: an event, or at last the error that it fails by. */
+/** What waits for a loop: an event, or the end of the loop, perhaps with the error that it fails by. */
 interface Entry<Item> {
   readonly item?: Item
   /** The position before it. */
@@ -9,7 +9,7 @@ interface Entry<Item> {
 
 /** The `for await` loops of a source, and what they have not dealt with yet. */
 export interface Loops<Item> {
-  /** Where the slowest loop is; undefined when all have all. */
+  /** Where the slowest loop is, also of those that have ended with some left; undefined when all have all. */
   readonly position: string | undefined
   /** Whether as many events wait as may. */
   readonly isFull: boolean
@@ -21,13 +21,15 @@ export interface Loops<Item> {
   drop(): string | undefined
   /** Loops end when they have dealt with all that waits, by an error if one is given. */
   end(error?: unknown): void
-  /** @param onLeft - Called when the loop is left before it has ended. */
+  /** What loops that have ended are left with is still theirs, and counts no more. */
+  forget(): void
+  /** @param onLeft - Called when the loop is left before it has dealt with all. */
   open(isEnded: boolean, onLeft: () => void): AsyncGenerator<Item, void, undefined>
 }
 
 /** @param onPassed - Called when an event has been dealt with. */
 export function openLoops<Item>(maxQueued: number, onPassed: () => void): Loops<Item> {
-  /** For each loop that has not ended what it has not dealt with, the oldest first. */
+  /** For each loop what it has not dealt with, the oldest first; of those that have ended until they are forgotten. */
   const queues = new Set<Entry<Item>[]>()
   /** They wait for something to change. */
   const wakers: (() => void)[] = []
@@ -36,23 +38,25 @@ export function openLoops<Item>(maxQueued: number, onPassed: () => void): Loops<
   const wake = () => {
     for (const resolve of wakers.splice(0)) resolve()
   }
-  const longest = () => [...queues].sort((a, b) => b.length - a.length)[0] ?? []
+  const longest = () => [[], ...queues].sort((a, b) => b.length - a.length)[0] as Entry<Item>[]
   async function* drain(queue: Entry<Item>[], onLeft: () => void) {
     try {
       for (;;) {
         const [next] = queue
-        if (next?.error) throw next.error
-        if (next) {
+        if (!next) await change()
+        else if (next.item) {
           next.isAtHand = true
-          yield next.item as Item
-          queue.shift()
+          yield next.item
+          // Unless what waited was dropped meanwhile.
+          if (queue[0] === next) queue.shift()
           wake()
           onPassed()
-        } else if (queues.has(queue)) await change()
+        } else if (next.error) throw next.error
         else return
       }
     } finally {
-      if (queues.has(queue)) onLeft()
+      if (queues.has(queue) && queue[0]?.item) onLeft()
+      queues.delete(queue)
     }
   }
 
@@ -77,13 +81,14 @@ export function openLoops<Item>(maxQueued: number, onPassed: () => void): Loops<
       return position
     },
     end(error) {
-      for (const queue of queues) if (error) queue.push({ error })
-      queues.clear()
+      for (const queue of queues) queue.push({ error })
       wake()
     },
+    forget: () => queues.clear(),
     open(isEnded, onLeft) {
       const queue: Entry<Item>[] = []
-      if (!isEnded) queues.add(queue)
+      if (isEnded) queue.push({})
+      else queues.add(queue)
       return drain(queue, onLeft)
     },
   }

@@ -52,12 +52,13 @@ export function recoverFrom(address: Address | ((position: string) => Address)):
     const abort = new AbortController()
     const stop = () => abort.abort()
     const timer = setTimeout(stop, stream.options.silenceMs)
-    signal.addEventListener('abort', stop)
+    signal.addEventListener('abort', stop, abort)
     try {
       await recover(address, stream, abort.signal)
     } finally {
-      signal.removeEventListener('abort', stop)
       clearTimeout(timer)
+      // Also what was not read of the answer, and the listener.
+      stop()
     }
   }
 }
@@ -90,9 +91,8 @@ async function askForMissed(
   const response = await ask({ options: asGet, lastEventId }, url, 'application/json', signal)
   const { status } = response
   if (status === 200) return (await response.json()) as Missed
-  response.body?.cancel().catch(() => undefined)
   if (status === 204) return undefined
-  throw new EventSourceError('ERR_STATUS', `The recovery endpoint has answered ${status}.`, {
+  throw new EventSourceError('ERR_STATUS', `The recovery endpoint said ${status}.`, {
     status,
   })
 }
@@ -101,14 +101,15 @@ function takeMissed(missed: Missed, stream: Recovering, signal: AbortSignal): vo
   const { streamId, events, isReset, lastEventId } = missed
   stream.take({ event: 'stream-open', data: '{}' })
   if (isReset) {
-    const data = JSON.stringify({ channels: [streamId], reason: 'trimmed' })
-    stream.take({ event: 'stream-reset', data })
+    const reset = { channels: [streamId], reason: 'trimmed' }
+    stream.take({ event: 'stream-reset', data: JSON.stringify(reset) })
   }
   for (const { data, ...event } of events) {
     // A listener may close the source.
     signal.throwIfAborted()
     stream.take({ ...event, data: JSON.stringify(data) })
   }
+  signal.throwIfAborted()
   stream.lastEventId = lastEventId
   void stream.settled()
 }

@@ -3,8 +3,11 @@ import type { EventSourceOptions } from './options.js'
 
 const maxBodyLength = 1000
 
+/** Milliseconds that are waited for it: it may be a stream of another type. */
+const maxBodyMs = 1000
+
 /** Statuses that pass. */
-const passing = /^5|408|425|429/
+const passing = /^5|408|42[59]/
 
 /** A day: who is told to stay away for longer asks once more. */
 const maxRetryAfterMs = 86_400_000
@@ -26,7 +29,7 @@ export async function checkResponse(
   if (status === 200 && isStream) return true
   const error = new EventSourceError(
     status === 200 ? 'ERR_CONTENT_TYPE' : 'ERR_STATUS',
-    `No event stream: ${status} ${type}`,
+    `No stream: ${status} ${type}`,
     {
       status,
       isFinal: !passing.test(`${status}`),
@@ -44,17 +47,20 @@ export async function checkResponse(
 /** The rest is left: the connection ends with the attempt. */
 async function beginningOf({ body }: Response): Promise<string> {
   const decoder = new TextDecoder()
-  const reader = body?.getReader()
   let text = ''
+  let timer: ReturnType<typeof setTimeout> | undefined
   try {
-    while (reader && text.length < maxBodyLength) {
+    const reader = (body as ReadableStream<Uint8Array>).getReader()
+    timer = setTimeout(() => reader.cancel(), maxBodyMs)
+    while (text.length < maxBodyLength) {
       const { done, value } = await reader.read()
       if (done) break
       text += decoder.decode(value, { stream: true })
     }
   } catch {
-    // The status is what counts.
+    // The status is what counts, also where there is no body.
   }
+  clearTimeout(timer)
   return text.slice(0, maxBodyLength)
 }
 

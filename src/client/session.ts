@@ -1,4 +1,3 @@
-import { maxCursorLength } from '../core/cursor.js'
 import type { Block } from './block-reader.js'
 import { type Connection, type ConnectionHost, connect } from './connection.js'
 import { EventSourceError, type EventSourceErrorCode, toError } from './errors.js'
@@ -9,6 +8,9 @@ import type { Address, PerRequest, Settings } from './options.js'
 import { resolveUrl } from './request.js'
 import type { Share, Tab } from './tabs.js'
 
+/** What can be sent back, as any header can hold it: no longer than cursors are, and no control characters. */
+const sendable = /^[\t -~\x80-\uffff]{0,4096}$/
+
 /** @param isMessage - Whether the server has sent it. */
 type Emit = (event: SourceEvent | StreamMessage, isMessage?: boolean) => void
 
@@ -17,13 +19,13 @@ export class Session implements ConnectionHost, Tab {
   /** The position behind the last event that has come. */
   lastEventId = ''
   /** The address; empty where it is a function. */
-  readonly url: string
-  readonly options: Settings
+  declare readonly url: string
+  declare readonly options: Settings
   history = emptyHistory()
-  readonly loops: Loops<StreamMessage>
+  declare readonly loops: Loops<StreamMessage>
   /** Its own; undefined while it hears from another tab. */
-  connection: Connection | undefined
-  readonly address: PerRequest<Address>
+  declare connection: Connection | undefined
+  declare readonly address: PerRequest<Address>
   readonly #emit: Emit
   #loaded: Promise<void> | undefined
   #saved = ''
@@ -60,6 +62,7 @@ export class Session implements ConnectionHost, Tab {
   }
 
   stop(): void {
+    this.save()
     this.disconnect()
     this.#abort?.abort()
     this.#abort = undefined
@@ -100,6 +103,7 @@ export class Session implements ConnectionHost, Tab {
     try {
       if (!recover) throw new EventSourceError('ERR_OPTION', 'No option recover.')
       await this.prepare()
+      signal.throwIfAborted()
       await recover(this, signal, error)
     } catch (cause) {
       if (!error && !signal.aborted) throw cause
@@ -123,9 +127,7 @@ export class Session implements ConnectionHost, Tab {
     const { position, storage } = this.options
     this.#loaded ??= this.#attempt('ERR_STORAGE', async () => {
       const kept = String(position ?? (await storage?.load(this.url)) ?? '')
-      // What any header can hold.
-      const isPosition = kept.length <= maxCursorLength && /^[ -~]*$/.test(kept)
-      if (!isPosition) throw new EventSourceError('ERR_POSITION', 'No position.')
+      if (!sendable.test(kept)) throw new EventSourceError('ERR_POSITION', 'No position.')
       this.lastEventId = kept
       this.#saved = kept
     })
@@ -164,14 +166,14 @@ export class Session implements ConnectionHost, Tab {
     const { event: type = 'message', data, id } = block
     this.#isOurs ||= type === 'stream-open'
     // What the protocol has beside events of the application, and their bytes.
-    const isControl = this.#isOurs && /^stream-(?!bytes)|^keep-alive$/.test(type)
+    const isControl = this.#isOurs && /^(stream-(open|reset|error|end)|keep-alive)$/.test(type)
     if (isControl && type === 'stream-error') {
       throw new EventSourceError('ERR_STREAM', `${type} ${data}`)
     }
     const before = this.lastEventId
     if (id !== undefined) {
       if (this.#isOurs && this.history.visit(id) && !isControl) return
-      if (id.length <= maxCursorLength) this.lastEventId = id
+      if (sendable.test(id)) this.lastEventId = id
     }
     this.#share?.took(block, before)
     if (!isControl) {
@@ -184,7 +186,6 @@ export class Session implements ConnectionHost, Tab {
   }
 
   finish(ending?: object): void {
-    this.save()
     this.#emit({ ...ending, type: 'end' })
   }
 

@@ -21,7 +21,7 @@ export interface WebStorage {
 export function storeIn(storage: WebStorage, key?: string): PositionStorage {
   const keyOf = (url: string) => {
     if (key === undefined && url === '') {
-      throw new EventSourceError('ERR_OPTION', 'The url is a function: give storeIn a key.')
+      throw new EventSourceError('ERR_OPTION', 'storeIn needs a key for this url.')
     }
     return key ?? `headwater ${url}`
   }

@@ -23,6 +23,7 @@ const page = globalThis as unknown as {
 export interface Tab {
   /** The address of its stream; empty where it is a function. */
   readonly url: string
+  readonly options: { readonly silenceMs: number }
   readonly lastEventId: string
   /** Its own; undefined while it has none. */
   readonly connection: object | undefined
@@ -33,6 +34,8 @@ export interface Tab {
   connect(): void
   disconnect(): void
   take(block: Block): void
+  /** Keeps its position. */
+  save(): void
   tell(event: SourceEvent): void
   failed(cause: unknown, retryInMs: number): Promise<void>
 }
@@ -72,7 +75,7 @@ export interface Share {
 export function joinTabs(tab: Tab, group: string | true, signal: AbortSignal): Share | undefined {
   const { navigator, BroadcastChannel } = page
   const name = group === true ? tab.url : group
-  if (!navigator?.locks || BroadcastChannel === undefined || name === '') return undefined
+  if (!navigator?.locks || !BroadcastChannel || name === '') return undefined
   const own = `headwater ${name}`
   return new Tabs(own, tab, signal, navigator.locks, new BroadcastChannel(own))
 }
@@ -87,13 +90,21 @@ class Tabs implements Share {
   readonly #channel: Channel
   /** Gives the lock back: this tab is the leader. */
   #release: (() => void) | undefined
+  /** Empty until the leader is heard, also after a question. */
   #leaderAt = ''
 
   constructor(name: string, tab: Tab, signal: AbortSignal, locks: LockManager, channel: Channel) {
     this.#tab = tab
     this.#channel = channel
     channel.onmessage = ({ data }) => this.#hear(data)
+    const timer = setInterval(() => {
+      // A tab that is stuck keeps the lock, and says nothing.
+      if (this.#leaderAt === '') tab.connect()
+      this.#leaderAt = ''
+      this.ask()
+    }, tab.options.silenceMs / 3)
     signal.addEventListener('abort', () => {
+      clearInterval(timer)
       this.#release?.()
       channel.close()
     })
@@ -147,8 +158,10 @@ class Tabs implements Share {
     if (tab.connection) this.settle()
     // Its own connection waits until there is room.
     else if (tab.loops.isFull || !this.#hasBeenAt(before)) tab.connect()
-    else if (block) tab.take(block)
-    else if (isOpen) tab.tell({ type: 'open' })
-    else if (isOpen === false) void tab.failed('The tab with the connection has lost it.', 0)
+    else if (block) {
+      tab.take(block)
+      tab.save()
+    } else if (isOpen) tab.tell({ type: 'open' })
+    else if (isOpen === false) void tab.failed('Lost by another tab.', 0)
   }
 }

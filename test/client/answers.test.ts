@@ -1,3 +1,4 @@
+import type { RequestListener } from 'node:http'
 import { describe, expect, test } from '@jest/globals'
 import { startServer } from '../support/server.js'
 import { until } from '../support/until.js'
@@ -45,6 +46,17 @@ describe('the client, by what the server answers', () => {
         ...{ code: 'ERR_CONTENT_TYPE', status: 200, body: '<!doctype html>', isFinal: true },
       }),
     ])
+  })
+
+  test('gives up on a stream of another type, which does not end', async () => {
+    const { url } = await startServer((_req, res) => {
+      res.writeHead(200, { 'Content-Type': 'text/plain' }).write('data: 1\n\n')
+    })
+    const { errors, closes } = openSource(url, { silenceMs: 4000 })
+
+    await closes()
+
+    expect(errors).toMatchObject([{ code: 'ERR_CONTENT_TYPE', body: 'data: 1\n\n', isFinal: true }])
   })
 
   test('takes an event stream with parameters in its type', async () => {
@@ -121,6 +133,27 @@ describe('the client, by what the server answers', () => {
 
     expect(seen).toEqual(['Bearer old', 'Bearer new'])
     expect(errors).toMatchObject([{ status: 401, isFinal: false }])
+  })
+
+  test('tries again at once when a hook wants it, also after the stream was lost', async () => {
+    const refuse: RequestListener = (_req, res) => res.writeHead(401).end()
+    const { url } = await startServer(
+      inTurn(
+        (_req, res) => streamHead(res).end('retry: 100\ndata: 1\n\n'),
+        refuse,
+        (_req, res) => streamHead(res).end('data: 2\n\n'),
+        refuse,
+        stream('data: 3\n\n'),
+      ),
+    )
+    const { told, receives } = openSource(url, { retryOn: () => true })
+
+    await receives(3)
+
+    const waits = told.flatMap((event) =>
+      event.type === 'error' && event.error.status === 401 ? [event.retryInMs] : [],
+    )
+    expect(waits).toEqual([0, 0])
   })
 
   test('takes 401 as final otherwise', async () => {

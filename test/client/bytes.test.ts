@@ -11,11 +11,11 @@ const bytes = (text: string) => new TextEncoder().encode(text)
 
 function readInChunks(text: string | Uint8Array, sizes: readonly number[]): unknown[] {
   const read: unknown[] = []
-  const feed = blockReader({
-    maxEventBytes: 1e6,
-    onBlock: ({ event, data, id }) => read.push({ event, data, id }),
-    onRetry: (ms) => read.push(ms),
-  })
+  const feed = blockReader(
+    1e6,
+    ({ event, data, id }) => read.push({ event, data, id }),
+    (ms) => read.push(ms),
+  )
   for (const chunk of chunksOf(typeof text === 'string' ? bytes(text) : text, sizes)) feed(chunk)
   return read
 }

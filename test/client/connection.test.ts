@@ -168,6 +168,19 @@ describe('the client, by what becomes of its connection', () => {
     }
   })
 
+  test('delivers all events of the application once, whatever their names are', async () => {
+    const names = ['stream-started', 'streaming', 'stream-ending', '*', 'open', 'last']
+    const blocks = names.map((name) => `event: ${name}\ndata: ${name}\n\n`)
+    const { url } = await startServer(
+      stream(`event: stream-open\ndata: {}\nid: 0-1\n\n${blocks.join('')}`),
+    )
+    const { data } = openSource(url)
+
+    await until(() => data.at(-1) === 'last')
+
+    expect(data).toEqual(names)
+  })
+
   test('takes a comment for a sign of life', async () => {
     let requests = 0
     const { url } = await startServer((_req, res) => {

@@ -66,7 +66,7 @@ describe('the position of a client', () => {
   test.each([
     ['a line break', '1-1\r\nX-Evil: 1'],
     ['a NUL', 'a\0'],
-    ['what is not ASCII', 'ü'],
+    ['a control character', 'a\u007f'],
     ['more than 4096 characters', 'x'.repeat(4097)],
     ['no string', 7 as unknown as string],
   ])('that was kept with %s is told once, and ignored', async (_name, kept) => {
@@ -98,6 +98,28 @@ describe('the position of a client', () => {
     await receives(6)
 
     expect(errors.filter(({ code }) => code === 'ERR_STORAGE')).toMatchObject([{ cause: full }])
+  })
+
+  test('that is not ASCII can be kept too', async () => {
+    const { url } = await startServer((req, res) => {
+      const id = Buffer.from(String(req.headers['last-event-id'] ?? ''), 'latin1')
+      streamHead(res).write(`data: ${id}\nid: 世\n\n`)
+    })
+    const storage = storeIn(webStorage())
+    const first = openSource(url, { storage })
+    await first.receives(1)
+    first.source.close()
+
+    expect(await openSource(url, { storage }).receives(1)).toEqual(['世'])
+  })
+
+  test('does not follow an id that no header can hold', async () => {
+    const { url } = await startServer((req, res) => {
+      const id = String(req.headers['last-event-id'] ?? '')
+      streamHead(res).end(`data: ${id}\nid: good\n\ndata: x\nid: a\u0001b\n\n`)
+    })
+
+    expect((await openSource(url).receives(3))[2]).toBe('good')
   })
 
   test('does not follow an id that is longer than any header', async () => {
@@ -184,6 +206,71 @@ describe('for await', () => {
     }
 
     expect(saved).toEqual(['11', '12'])
+  })
+
+  /** An ended stream, of which a loop has not dealt with the first event yet. */
+  async function startEnded() {
+    const event = (n: number) => `data: ${n}\nid: ${n}-1\n\n`
+    const { url } = await startServer((req, res) => {
+      const after = Number.parseInt(String(req.headers['last-event-id'] ?? '0-1'), 10)
+      streamHead(res).write(`event: stream-open\ndata: {}\nid: ${after}-1\n\n`)
+      for (let n = after + 1; n <= 3; n++) res.write(event(n))
+      res.end('event: stream-end\ndata: {}\nid: 4-0\n\n')
+    })
+    const saved: string[] = []
+    const opened = openSource(url, {
+      storage: { load: () => null, save: (_url, position) => void saved.push(position) },
+    })
+    return { ...opened, saved }
+  }
+
+  test('keeps the position of what was dealt with after the stream has ended, too', async () => {
+    const { source, closes, saved } = await startEnded()
+    source.onend = () => source.close()
+    const positions: string[] = []
+    for await (const _ of source) {
+      await closes()
+      positions.push(source.position)
+    }
+
+    expect(positions).toEqual(['0-1', '1-1', '2-1'])
+    expect(saved).toEqual(['0-1', '1-1', '2-1', '4-0'])
+  })
+
+  test('that is left after the stream has ended goes on behind its last event', async () => {
+    const { source, closes, saved } = await startEnded()
+    for await (const _ of source) {
+      await closes()
+      break
+    }
+    expect([source.position, saved.at(-1)]).toEqual(['1-1', '1-1'])
+
+    source.reopen()
+    const rest: string[] = []
+    for await (const { data } of source) rest.push(data)
+
+    expect([rest, source.position]).toEqual([['2', '3'], '4-0'])
+  })
+
+  test('that was given up after the stream has ended holds up nothing when it is opened again', async () => {
+    let count = 5
+    const { url } = await startServer((_req, res) => {
+      streamHead(res).write('event: stream-open\ndata: {}\n\n')
+      for (let n = 1; n <= count; n++) res.write(`data: ${n}\nid: ${n}-${count}\n\n`)
+      if (count === 5) res.end('event: stream-end\ndata: {}\n\n')
+    })
+    const { source, closes, receives } = openSource(url, { maxQueuedEvents: 10 })
+    const loop = source[Symbol.asyncIterator]()
+    await loop.next()
+    await closes()
+
+    count = 300
+    source.reopen()
+    await receives(305)
+
+    expect(source.position).toBe('300-300')
+    await loop.return()
+    expect(source.readyState).toBe(source.OPEN)
   })
 
   test('ends with the stream, and fails with what closed the source', async () => {

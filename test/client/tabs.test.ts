@@ -256,6 +256,39 @@ describe('tabs with one connection', () => {
     }
   })
 
+  test('keep their positions each, also of what they hear from another one', async () => {
+    const { eventStream, openTab, open } = await startStream()
+    const kept: string[][] = [[], []]
+    const tabs = kept.map((list) => {
+      const save = (_url: string, position: string) => void list.push(position)
+      return openTab({ storage: { load: () => null, save } })
+    })
+    await until(() => tabs.every(({ source }) => source.lastEventId !== ''))
+    await until(() => open().length === 1)
+
+    await eventStream.publishEvent('a', { data: 1 })
+    for (const { receives } of tabs) await receives(1)
+
+    await until(() => tabs.every(({ source }, i) => kept[i]?.at(-1) === source.lastEventId))
+    expect(open()).toHaveLength(1)
+  })
+
+  test('connect by themselves when the one with the connection says nothing any more', async () => {
+    const { eventStream, openTab, open } = await startStream()
+    const tabs = [1, 2].map(() => openTab({ silenceMs: 1500 }))
+    await until(() => tabs.every(({ source }) => source.lastEventId !== ''))
+    await until(() => open().length === 1)
+
+    LossyChannel.loses = () => true
+    await eventStream.publishEvent('a', { data: 1 })
+    for (const { receives } of tabs) expect(await receives(1)).toEqual(['1'])
+
+    LossyChannel.loses = () => false
+    await until(() => open().length === 1)
+    await eventStream.publishEvent('a', { data: 2 })
+    for (const { receives } of tabs) expect(await receives(2)).toEqual(['1', '2'])
+  })
+
   test('share nothing across names, nor without ids', async () => {
     const { openTab, open } = await startStream()
     const tabs = ['x', 'y'].map((name) => openTab({ tabs: shareTabs(name) }))
