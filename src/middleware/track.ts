@@ -41,7 +41,8 @@ export async function toTrack<Req>(
   req: Req,
 ): Promise<Track> {
   return {
-    type: typeof type === 'function' ? type(req) : type,
+    // Without a promise in its type, and yet: what it rejects with would be nobody's.
+    type: typeof type === 'function' ? await type(req) : type,
     user: typeof user === 'function' ? await user(req) : user,
     metadata: typeof metadata === 'function' ? await metadata(req) : metadata,
   }

@@ -7,7 +7,7 @@ import { parseEnding, type StreamEnd, streamEnds } from '../core/stream-end.js'
 import type { EventStream } from '../event-stream.js'
 import type { Page, StoredEvent } from '../log/event-log.js'
 import { decodeEntry, type StreamEvent } from '../resumable/chunk.js'
-import { registeredStreams } from './parts.js'
+import { registeredStreamsOf } from './parts.js'
 import type { RegisteredStreams } from './registered-streams.js'
 import { unknownStream } from './shared.js'
 
@@ -59,7 +59,7 @@ export class CompletionStore {
 
   /** @throws EventStreamError `ERR_OPTION` when it is no EventStream, or its log keeps no registry. */
   constructor(eventStream: EventStream) {
-    this.#streams = registeredStreams.of(eventStream)
+    this.#streams = registeredStreamsOf(eventStream)
   }
 
   /**
@@ -75,8 +75,12 @@ export class CompletionStore {
     checkChoice('state', state, streamEnds)
     // What JSON cannot hold is told before anything is done.
     encodeJson('The result of a stream', result)
-    if ((await this.#streams.inspect(id)) === undefined) throw unknownStream(id)
-    return (await this.#streams.end(id, { state, reason, result })) ?? false
+    encodeJson('The reason of an end', reason)
+    const info = await this.#streams.inspect(id)
+    if (info === undefined) throw unknownStream(id)
+    const isThis = (await this.#streams.end(id, { state, reason, result })) ?? false
+    // One that had ended may have done so with the same words.
+    return isThis && info.end === undefined
   }
 
   /** @returns undefined for a stream that has not ended, or is not known. */

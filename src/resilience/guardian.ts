@@ -7,7 +7,8 @@ import type { StreamEnding } from '../core/stream-end.js'
 import { within } from '../core/within.js'
 import type { EventStream } from '../event-stream.js'
 import type { RegistryCounts, RegistryRecord } from '../log/registry-store.js'
-import { registeredStreams } from './parts.js'
+import { Outages } from './outages.js'
+import { registeredStreamsOf } from './parts.js'
 import { type RegisteredStream, toRegistered } from './record.js'
 import type { RegisteredStreams } from './registered-streams.js'
 import { stateOf } from './shared.js'
@@ -74,11 +75,8 @@ export interface GuardianEvents {
   error: [unknown]
 }
 
-/** Silent streams of one command. */
-const perTake = 100
-
-/** Questions at once. */
-const parallel = 10
+/** Silent streams that are taken, and asked for, at once: all of them are held until their questions are over. */
+const perTake = 10
 
 /** How much longer than its question a stream is held at most, for what is written afterwards. */
 const marginMs = 10_000
@@ -93,6 +91,7 @@ export class StreamGuardian extends EventEmitter<GuardianEvents> {
   readonly #thresholdMs: number
   readonly #checkTimeoutMs: number
   readonly #check: NonNullable<GuardianOptions['checkJobCompletion']>
+  readonly #outages: Outages
   #timer: NodeJS.Timeout | undefined
   #looking: Promise<void> | undefined
   /** Of the look that is under way. */
@@ -107,7 +106,7 @@ export class StreamGuardian extends EventEmitter<GuardianEvents> {
       checkTimeoutMs = 10_000,
       checkJobCompletion = () => undefined,
     } = options
-    this.#streams = registeredStreams.of(eventStream)
+    this.#streams = registeredStreamsOf(eventStream)
     const numbers = { intervalMs, thresholdMs, checkTimeoutMs }
     checkNames('StreamGuardian', options, [...Object.keys(numbers), 'checkJobCompletion'])
     for (const [name, value] of Object.entries(numbers)) checkWhole(name, value, 1, 2 ** 31 - 1)
@@ -123,12 +122,17 @@ export class StreamGuardian extends EventEmitter<GuardianEvents> {
     this.#thresholdMs = thresholdMs
     this.#checkTimeoutMs = checkTimeoutMs
     this.#check = checkJobCompletion
+    this.#outages = new Outages(this.#streams.store, {
+      harmlessMs: thresholdMs - heartbeatMs,
+      restMs: thresholdMs,
+    })
   }
 
   /** Looks now, and then at each interval. Called again, it does nothing. */
   start(): void {
     if (this.#timer !== undefined) return
     this.#timer = setInterval(() => void this.#look(), this.#intervalMs).unref()
+    this.#outages.start()
     void this.#look()
   }
 
@@ -136,6 +140,7 @@ export class StreamGuardian extends EventEmitter<GuardianEvents> {
   async stop(): Promise<void> {
     clearInterval(this.#timer)
     this.#timer = undefined
+    this.#outages.stop()
     await this.#looking
   }
 
@@ -156,7 +161,9 @@ export class StreamGuardian extends EventEmitter<GuardianEvents> {
     await this.#settleSilent(this.#streams.options.orphanAfterMs, true)
     await this.#settleSilent(this.#thresholdMs, false)
     this.#streams.guarded({ ...this.#counts, durationMs: performance.now() - startedAt })
-    const { longestSilenceMs, ...counts } = await this.#streams.store.count(this.#thresholdMs)
+    const { longestSilenceMs, ...counts } = await this.#outages.watch(() =>
+      this.#streams.store.count(this.#thresholdMs),
+    )
     const oldestHeartbeat =
       longestSilenceMs === undefined ? undefined : new Date(Date.now() - longestSilenceMs)
     this.#tell('health', { ...counts, oldestHeartbeat })
@@ -164,30 +171,33 @@ export class StreamGuardian extends EventEmitter<GuardianEvents> {
 
   async #settleSilent(silentMs: number, isOverdue: boolean): Promise<void> {
     const holdMs = this.#checkTimeoutMs + Math.min(marginMs, this.#intervalMs)
-    while (this.#timer !== undefined) {
-      // What it could not settle is still held by then, and comes in a later round.
+    /** What it could not settle comes in a later round, and until when it is held. */
+    const unsettled = new Map<string, number>()
+    const { store } = this.#streams
+    while (this.#timer !== undefined && !this.#outages.isRecent) {
       const holder = randomBytes(12).toString('base64url')
-      const records = await this.#streams.store.take({ silentMs, holder, holdMs, limit: perTake })
-      await this.#settleAll(records, (record) => this.#settle(record, holder, isOverdue))
-      if (records.length < perTake) return
-    }
-  }
-
-  /** Some at once, and one that fails holds up no other. */
-  async #settleAll(
-    records: readonly RegistryRecord[],
-    settle: (record: RegistryRecord) => Promise<void>,
-  ): Promise<void> {
-    const waiting = [...records]
-    const work = async () => {
-      for (let record = waiting.shift(); record !== undefined; record = waiting.shift()) {
-        await settle(record).catch((error) => this.#report(error))
+      const limit = perTake + countDue(unsettled)
+      const wish = { silentMs, holder, holdMs, limit }
+      const records = await this.#outages.watch(() => store.take(wish))
+      // What was taken by a call that was held up may be alive as well.
+      if (this.#outages.isRecent) return
+      const heldUntil = performance.now() + holdMs
+      const settle = async (record: RegistryRecord) => {
+        // Held again, so that nobody else asks either; those behind it come first.
+        const isNew = !unsettled.has(record.id)
+        unsettled.set(record.id, heldUntil)
+        if (isNew && (await this.#settle(record, holder, isOverdue))) unsettled.delete(record.id)
       }
+      // One that fails holds up no other.
+      await Promise.all(
+        records.map((record) => settle(record).catch((error) => this.#report(error))),
+      )
+      if (records.length < limit) return
     }
-    await Promise.all(Array.from({ length: parallel }, work))
   }
 
-  async #settle(record: RegistryRecord, holder: string, isOverdue: boolean): Promise<void> {
+  /** @returns Whether it has its end now, or was heard of. */
+  async #settle(record: RegistryRecord, holder: string, isOverdue: boolean): Promise<boolean> {
     const { store, log } = this.#streams
     const { id } = record
     const stream = toRegistered(record)
@@ -197,14 +207,17 @@ export class StreamGuardian extends EventEmitter<GuardianEvents> {
       // Who has ended it did not come to tell the registry.
       const state = stateOf(end)
       if (await store.end(id, state)) this.#announce(stream, state)
-      return
+      return true
     }
     const answer = await this.#ask(stream, isOverdue)
-    if (answer === undefined) return
-    if (answer.state === 'active') await store.heartbeat([id])
-    else if (await store.settle(id, holder)) {
-      if (await this.#streams.end(id, answer)) this.#announce(stream, answer.state)
-    }
+    if (answer === undefined) return false
+    const isRunning = answer.state === 'active'
+    if (isRunning && (await this.#streams.hear(id))) return true
+    if (!(await store.settle(id, holder))) return false
+    // It runs, but a guardian before this one has begun to end it, and whoever runs it was told so.
+    const ending: StreamEnding = isRunning ? { state: 'orphaned' } : answer
+    if (await this.#streams.end(id, ending)) this.#announce(stream, ending.state)
+    return true
   }
 
   /** @returns undefined when there is no answer, and it is too early to do without. */
@@ -221,6 +234,7 @@ export class StreamGuardian extends EventEmitter<GuardianEvents> {
       checkChoice('state', state, ['completed', 'failed'])
       const { result, reason } = completion
       encodeJson('The result of a job', result)
+      encodeJson('The reason of a job', reason)
       return { state, result, reason }
     } catch (error) {
       this.#counts.checkFailures += 1
@@ -262,4 +276,10 @@ export class StreamGuardian extends EventEmitter<GuardianEvents> {
       }).catch((error) => this.#streams.onError(error))
     }
   }
+}
+
+/** How many may be had again, as their hold has run out. */
+function countDue(heldUntil: ReadonlyMap<string, number>): number {
+  const now = performance.now()
+  return [...heldUntil.values()].filter((until) => until <= now).length
 }

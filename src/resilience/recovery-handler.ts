@@ -89,9 +89,9 @@ export function recoveryHandler<Req extends RequestLike = RequestLike>(
         ? expired(streamId)
         : error
     })
-    // It may have ended meanwhile.
-    const hasEnd = known === undefined && isEndId(found.lastEventId)
-    const completion = hasEnd ? await completions.getCompletion(streamId) : known
+    // It may have ended since, and who is given the position of its end will not be told of it again.
+    const isLate = known === undefined && isEndId(found.lastEventId)
+    const completion = isLate ? await completions.getCompletion(streamId) : known
     if (completion !== undefined && after === completion.lastEventId) return undefined
     const { result, reason } = completion ?? {}
     const status = completion?.state ?? state

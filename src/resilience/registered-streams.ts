@@ -1,5 +1,5 @@
 import { EventStreamError } from '../core/errors.js'
-import { encodeEnding, type StreamEnding } from '../core/stream-end.js'
+import { encodeEnding, type StreamEnd, type StreamEnding } from '../core/stream-end.js'
 import type { EventLog, StoredEvent } from '../log/event-log.js'
 import {
   isRegistryLog,
@@ -74,6 +74,11 @@ export class RegisteredStreams {
     )
   }
 
+  /** @throws EventStreamError `ERR_OPTION` when the log keeps no registry. */
+  checkLog(): void {
+    void this.log
+  }
+
   get store(): RegistryStore {
     return this.log.registry
   }
@@ -83,6 +88,22 @@ export class RegisteredStreams {
     const info = await this.log.inspect(id)
     if (info === 'channel') throw wrongKind(id)
     return info
+  }
+
+  /**
+   * A stream is heard of: in the registry, and in the log, where it is renewed if whoever knows its id appends.
+   *
+   * @returns Whether it is active.
+   */
+  async hear(id: string): Promise<boolean> {
+    const { heartbeat, renew } = this.calls
+    const [isActive, isRenewed] = await Promise.all([heartbeat.call(id), renew.call(id)])
+    if (!isActive || isRenewed) return isActive
+    // It has a source of its own, is a connection, or was ended in the log by somebody who did not tell the registry.
+    const info = await this.log.inspect(id)
+    const end = typeof info === 'object' ? info.end : undefined
+    if (end !== undefined) await this.store.end(id, stateOf(end))
+    return end === undefined
   }
 
   /**
@@ -101,6 +122,20 @@ export class RegisteredStreams {
       end !== undefined && isEnd ? this.#relay(id, [end]) : undefined,
     ])
     return end === undefined ? isRecorded : isEnd && isRecorded !== false
+  }
+
+  /**
+   * The registry is told how a stream has ended that was produced here.
+   *
+   * @param state - How its source ended; in the log it may have another end by now.
+   * @returns False while the log has none.
+   */
+  async recordEnd(id: string, state: StreamEnd): Promise<boolean> {
+    const info = await this.log.inspect(id)
+    const isStream = typeof info === 'object'
+    if (isStream && info.end === undefined) return false
+    await this.store.end(id, isStream && info.end ? stateOf(info.end) : state)
+    return true
   }
 
   /** The log has these, which were made here: proxies are told, and what they did not take they will ask for. */

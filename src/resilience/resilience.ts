@@ -6,7 +6,7 @@ import type { EventStreamHandler } from '../middleware/handler.js'
 import type { RequestLike } from '../middleware/request.js'
 import { CompletionStore } from './completion-store.js'
 import { type GuardianOptions, StreamGuardian } from './guardian.js'
-import { registeredStreams } from './parts.js'
+import { registeredStreamsOf } from './parts.js'
 import { type RecoveryOptions, recoveryHandler } from './recovery-handler.js'
 import { StreamRegistry } from './stream-registry.js'
 
@@ -53,7 +53,7 @@ function stateAfter(eventType: string, isTerminal: boolean | StreamEnd): StreamE
 
 /** @throws EventStreamError `ERR_OPTION`. */
 export function resilience(eventStream: EventStream, options: GuardianOptions = {}): Resilience {
-  const streams = registeredStreams.of(eventStream)
+  const streams = registeredStreamsOf(eventStream)
   return {
     registry: new StreamRegistry(eventStream),
     completions: new CompletionStore(eventStream),

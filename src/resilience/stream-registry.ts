@@ -5,7 +5,7 @@ import { checkWhole } from '../core/options.js'
 import { type StreamEnd, streamEnds } from '../core/stream-end.js'
 import type { EventStream } from '../event-stream.js'
 import { wrongKind } from '../log/stream-log.js'
-import { registeredStreams } from './parts.js'
+import { registeredStreamsOf } from './parts.js'
 import { checkFields, checkUser, newRecord, type RegisteredStream, toRegistered } from './record.js'
 import type { RegisteredStreams } from './registered-streams.js'
 import { sharedToken, stateOf } from './shared.js'
@@ -40,7 +40,7 @@ export class StreamRegistry {
 
   /** @throws EventStreamError `ERR_OPTION` when it is no EventStream, or its log keeps no registry. */
   constructor(eventStream: EventStream) {
-    this.#streams = registeredStreams.of(eventStream)
+    this.#streams = registeredStreamsOf(eventStream)
   }
 
   /**
@@ -78,10 +78,7 @@ export class StreamRegistry {
    * @returns False when it is not active: unknown, ended, or about to be ended as it was silent for too long.
    */
   async heartbeat(streamId: string): Promise<boolean> {
-    const id = checkChannel(streamId)
-    const { calls } = this.#streams
-    const [isActive] = await Promise.all([calls.heartbeat.call(id), calls.renew.call(id)])
-    return isActive
+    return this.#streams.hear(checkChannel(streamId))
   }
 
   /**
@@ -168,6 +165,8 @@ export class StreamRegistry {
 }
 
 function silence(seconds: number): number {
-  checkWhole('thresholdSeconds × 1000', seconds * 1000, 0, 2 ** 31 - 1)
-  return seconds * 1000
+  // Most parts of a second are none of a binary number.
+  const ms = typeof seconds === 'number' ? Math.round(seconds * 1000) : seconds
+  checkWhole('thresholdSeconds × 1000', ms, 0, 2 ** 31 - 1)
+  return ms
 }

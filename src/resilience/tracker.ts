@@ -12,6 +12,9 @@ const maxGone = 10_000
 /** Sets of channels that are remembered to be held. */
 const maxHeld = 10_000
 
+/** Tells the registry that something is gone; gives false when it is too early for that. */
+type Tell = () => Promise<boolean>
+
 interface Tracked {
   readonly record: NewRecord
   /** Settles when the registry has answered. */
@@ -26,7 +29,7 @@ export class Tracker {
   readonly #streams: RegisteredStreams
   readonly #tracked = new Map<string, Tracked>()
   /** What is gone, and the registry could not be told. */
-  readonly #gone = new Map<string, () => Promise<unknown>>()
+  readonly #gone = new Map<string, Tell>()
   /** What proxies hold, when it was registered last, and whose it was; null for several users'. */
   readonly #held = new Map<
     string,
@@ -44,18 +47,23 @@ export class Tracker {
   add(record: NewRecord): void {
     const tracked = { record, registering: Promise.resolve() }
     this.#tracked.set(record.id, tracked)
+    // What is still to be told of an earlier one is not to be taken for news of this one.
+    this.#gone.delete(record.id)
     this.#timer ??= setInterval(() => this.#tick(), this.#streams.options.heartbeatMs).unref()
     this.#register(tracked, record)
   }
 
   /** A connection has ended as it should: nothing of it is kept. */
   remove(id: string): void {
-    this.#leave(id, () => this.#streams.calls.remove.call(id))
+    this.#leave(id, async () => {
+      await this.#streams.calls.remove.call(id)
+      return true
+    })
   }
 
-  /** A stream has ended, and the log knows how. */
+  /** A stream has ended here, and in the log, unless that is away. */
   end(id: string, state: StreamEnd): void {
-    this.#leave(id, () => this.#streams.store.end(id, state))
+    this.#leave(id, () => this.#streams.recordEnd(id, state))
   }
 
   /**
@@ -86,7 +94,7 @@ export class Tracker {
     await within(Promise.all(this.#underWay), farewellMs)
   }
 
-  #leave(id: string, tell: () => Promise<unknown>): void {
+  #leave(id: string, tell: Tell): void {
     const tracked = this.#tracked.get(id)
     if (tracked === undefined) return
     this.#tracked.delete(id)
@@ -96,9 +104,8 @@ export class Tracker {
     this.#do(tracked.registering.then(() => this.#tell(id, tell)))
   }
 
-  async #tell(id: string, tell: () => Promise<unknown>): Promise<void> {
-    await tell()
-    this.#gone.delete(id)
+  async #tell(id: string, tell: Tell): Promise<void> {
+    if ((await tell()) && this.#gone.get(id) === tell) this.#gone.delete(id)
   }
 
   #register(tracked: Tracked, record: NewRecord): void {

@@ -1,5 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { encodeChannelName } from '../core/cursor.js'
+import { parseJson } from '../core/json.js'
 import type { NewRecord, RegistryCounts } from '../log/registry-store.js'
 import type { ConnectionTracker, PreparedRecord } from '../middleware/route.js'
 import type { Track } from '../middleware/track.js'
@@ -43,7 +44,10 @@ export class Tracks implements ConnectionTracker {
   }
 
   prepare(channels: readonly string[], { type, user, metadata }: Track): PreparedRecord {
-    const fields = checkFields(type, user, { ...Object(metadata), channels })
+    const given = checkFields(type, user, metadata)
+    // Checked before, as there may be any number of channels.
+    const all = { ...Object(parseJson(given.metadata)), channels }
+    const fields = { ...given, metadata: JSON.stringify(all) }
     const { options, tracker } = this.#streams
     return {
       open: () => {

@@ -255,7 +255,8 @@ export class Streams {
     }
     const producer = new Producer(this.#producerHost(log, options), channel, claim)
     this.log.add(producer)
-    tracked?.begin(channel)
+    // What only this process has may be somebody else's in the log, and so in the registry.
+    if (claim !== undefined) tracked?.begin(channel)
     void producer.ended.then(({ state }) => tracked?.end(channel, state))
     this.#leases?.start()
     const ended = this.#host.observer?.streamStarted(channel)

@@ -240,6 +240,23 @@ function faults(name: StoreName): void {
     await until(async () => (await registry.getActiveCount()) === 0)
   })
 
+  test('live on when it was the store that was away, for longer than they may be silent', async () => {
+    const { first, of } = spawn(worker, ['export-6'])
+    await first('port')
+    const { registry, guardian } = join({ thresholdMs: 2000 })
+    await registry.register({ streamId: 'job-6' })
+    const beating = setInterval(() => registry.heartbeat('job-6').catch(() => undefined), 1500)
+    opened.push(async () => clearInterval(beating))
+    const ended: string[] = []
+    guardian.on('orphaned', ({ streamId }) => ended.push(streamId))
+    guardian.start()
+    await until(async () => (await registry.getActiveCount(2)) === 2)
+    await store.restart(3000)
+    await until(async () => (await registry.getActiveCount(2).catch(() => 0)) === 2)
+    expect([ended, of('aborted')]).toEqual([[], []])
+    for (const id of ['export-6', 'job-6']) await registry.updateState(id, 'aborted')
+  })
+
   test('can be recovered by a client that was away, for five minutes and not for ever', async () => {
     const {
       eventStream,

@@ -1,42 +1,8 @@
 import { once } from 'node:events'
 import { describe, expect, test } from '@jest/globals'
-import { type EventStreamOptions, memoryEventLog } from '../../src/index.js'
-import {
-  type GuardianHealth,
-  type GuardianOptions,
-  type RegisteredStream,
-  resilience,
-} from '../../src/resilience.js'
-import { setUp } from '../support/app.js'
+import { type GuardianHealth, type RegisteredStream, resilience } from '../../src/resilience.js'
 import { until } from '../support/until.js'
-
-const registry = { heartbeatMs: 100, lifetimeMs: 60_000, orphanAfterMs: 60_000 }
-
-/** Guardians of as many processes, and what they do. */
-function setUpGuardians(
-  { count = 1, ...options }: GuardianOptions & { readonly count?: number } = {},
-  streamOptions: EventStreamOptions = {},
-) {
-  const log = memoryEventLog()
-  const errors: unknown[] = []
-  const ended: [string, string][] = []
-  const processes = Array.from({ length: count }, () => {
-    const onError = (error: unknown) => errors.push(error)
-    const app = setUp({ log, registry, onError, ...streamOptions })
-    const parts = resilience(app.eventStream, { intervalMs: 20, thresholdMs: 120, ...options })
-    for (const name of ['orphaned', 'completed', 'failed'] as const) {
-      parts.guardian.on(name, ({ streamId, state }) => ended.push([streamId, state]))
-    }
-    return { ...app, ...parts }
-  })
-  const first = processes[0] as (typeof processes)[number]
-  const start = () => {
-    for (const { guardian } of processes) guardian.start()
-  }
-  const stop = () => Promise.all(processes.map(({ guardian }) => guardian.stop()))
-  const stateOf = async (id: string) => (await first.registry.getStream(id))?.state
-  return { ...first, processes, start, stop, stateOf, ended, errors, log }
-}
+import { registry, setUpGuardians } from './guardians.js'
 
 describe('a guardian', () => {
   test('marks what is silent orphaned, and tells its followers', async () => {
@@ -167,6 +133,7 @@ describe('a guardian', () => {
     ['hangs', () => new Promise<undefined>(() => undefined), /has not answered/],
     ['gives something else', () => ({ state: 'fine' }), /state is "fine"/],
     ['gives what JSON cannot hold', () => ({ state: 'completed', result: 1n }), /BigInt/],
+    ['gives such a reason', () => ({ state: 'failed', reason: 1n }), /reason of a job.*BigInt/],
   ])('is not stuck with a check that %s, and asks for others', async (_name, check, message) => {
     const { registry, guardian, stop, stateOf, errors } = setUpGuardians({
       checkTimeoutMs: 30,

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals'
 import { EventStream, type EventStreamOptions, memoryEventLog } from '../../src/index.js'
-import { resilience } from '../../src/resilience.js'
+import { recoveryHandler, resilience, StreamRegistry } from '../../src/resilience.js'
 import { setUp } from '../support/app.js'
 import { Faucet } from '../support/faucet.js'
 import { until } from '../support/until.js'
@@ -105,6 +105,28 @@ describe('the registry', () => {
     expect(await registry.getActiveCount(0.05)).toBe(1)
   })
 
+  test('tells who says that a stream lives that it was stopped', async () => {
+    const { registry, eventStream } = setUpRegistry()
+    await registry.register({ streamId: 'a', userId: 'ann' })
+    expect(await registry.heartbeat('a')).toBe(true)
+    await eventStream.streams.stop('a')
+    expect(await registry.heartbeat('a')).toBe(false)
+    expect((await registry.getUserStreams('ann'))[0]?.state).toBe('aborted')
+    const source = new Faucet<string>()
+    await eventStream.streams.create('b', source, { track: { type: 'chat' } })
+    await until(async () => (await registry.getStream('b')) !== undefined)
+    expect(await registry.heartbeat('b')).toBe(true)
+  })
+
+  test('takes thresholds of parts of a second', async () => {
+    const { registry } = setUpRegistry()
+    await registry.register({ streamId: 'a' })
+    for (const seconds of [16.1, 32.3, 64.9]) {
+      expect(await registry.getStaleStreams(seconds)).toEqual([])
+      expect(await registry.getActiveCount(seconds)).toBe(1)
+    }
+  })
+
   test.each([
     ['an id that is no name', { streamId: 'a\nb' }, 'ERR_CHANNEL'],
     ['no id', {}, 'ERR_CHANNEL'],
@@ -142,6 +164,9 @@ describe('the registry', () => {
     const log = { append, read, heads, follow, closeChannel, close }
     const eventStream = new EventStream({ log })
     expect(() => eventStream.route('a', { track: { type: 'x' } })).toThrow(/keeps no registry/)
+    for (const make of [resilience, recoveryHandler, (it: EventStream) => new StreamRegistry(it)]) {
+      expect(() => make(eventStream)).toThrow(/keeps no registry/)
+    }
   })
 })
 

@@ -139,6 +139,13 @@ describe('the completion store', () => {
     expect(await completions.getCompletion('job')).toMatchObject(ending)
   })
 
+  test('has not ended what ended before with the same words', async () => {
+    const { eventStream, completions } = setUpTwo()
+    const { ended } = await eventStream.streams.create('answer', ['Once'])
+    await ended
+    expect(await completions.storeCompletion('answer')).toBe(false)
+  })
+
   test('ends a stream whose source runs elsewhere', async () => {
     const { eventStream, other } = setUpTwo()
     const source = new Faucet<string>()
@@ -180,7 +187,7 @@ describe('the completion store', () => {
     })
     await expect(completions.getEvents('job')).rejects.toMatchObject({ code: 'ERR_STREAM_UNKNOWN' })
     await registry.register({ streamId: 'job' })
-    const bad = [{ result: 1n }, { state: 'expired' }, { state: 'active' }]
+    const bad = [{ result: 1n }, { reason: 1n }, { state: 'expired' }, { state: 'active' }]
     for (const completion of bad) {
       await expect(completions.storeCompletion('job', completion as never)).rejects.toMatchObject({
         code: expect.stringMatching(/^ERR_(?:DATA|OPTION)$/),

@@ -96,6 +96,29 @@ describe('the tracker', () => {
     expect(String(errors[0])).toBe('Error: remove fails')
   })
 
+  test('does not end a stream for an earlier one of its id', async () => {
+    const { tracker, log, calls, active } = setUpTracker()
+    const stream = (id: string): NewRecord => ({
+      ...newRecord(id, 'stream', fields, 60_000),
+      replaces: true,
+    })
+    const { end } = log.registry
+    let failures = 0
+    log.registry.end = async () => {
+      failures += 1
+      throw new Error('end fails')
+    }
+    tracker.add(stream('a'))
+    await until(async () => (await active()) === 1)
+    tracker.end('a', 'completed')
+    await until(() => failures > 0)
+    tracker.add(stream('a'))
+    log.registry.end = end
+    const { length } = calls.heartbeat
+    await until(() => calls.heartbeat.length > length + 1)
+    expect((await log.registry.get('a'))?.state).toBe('active')
+  })
+
   test('registers what a proxy holds once, however many clients come', async () => {
     const { tracker, calls, log } = setUpTracker()
     const users = ['ann', ...Array.from({ length: 1000 }, (_, i) => `user-${i}`)]

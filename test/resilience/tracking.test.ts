@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals'
-import { type EventStreamOptions, memoryEventLog } from '../../src/index.js'
+import { EventStreamError, type EventStreamOptions, memoryEventLog } from '../../src/index.js'
 import { resilience } from '../../src/resilience.js'
 import { setUp } from '../support/app.js'
 import { Faucet } from '../support/faucet.js'
@@ -94,13 +94,32 @@ describe('a route with track', () => {
       throw Object.assign(new Error('who?'), { status: 401 })
     }
     app.get('/user', eventStream('news', { track: { type: 'page', user: fail } }))
+    const reject = async () => fail()
+    app.get('/type', eventStream('news', { track: { type: reject as never } }))
     app.get('/odd', eventStream('news', { track: { type: 'page', user: () => ({}) as never } }))
     app.get('/big', eventStream('news', { track: { type: 'page', metadata: { n: 1n } } }))
     const get = await serve()
     expect((await get('/user')).status).toBe(401)
+    expect((await get('/type')).status).toBe(401)
     expect((await get('/odd')).status).toBe(500)
     expect((await get('/big')).status).toBe(500)
-    expect(errors).toMatchObject([{}, { code: 'ERR_OPTION' }, { code: 'ERR_DATA' }])
+    expect(errors).toMatchObject([{}, {}, { code: 'ERR_OPTION' }, { code: 'ERR_DATA' }])
+  })
+
+  test('takes as much metadata as there may be, whatever the channels', async () => {
+    const { app, eventStream, serve, streams, errors } = setUpTracking()
+    const names = Array.from({ length: 20 }, (_, i) => `${i}`.padEnd(100, 'x'))
+    const metadata = { text: 'x'.repeat(16_000) }
+    app.get(
+      '/',
+      eventStream(() => names, { track: { type: 'page', user: 1, metadata } }),
+    )
+    const client = await (await serve())('/')
+    expect([client.status, errors]).toEqual([200, []])
+    await until(async () => (await streams.getUserStreams(1)).length === 1)
+    const [known] = await streams.getUserStreams(1)
+    expect(known?.metadata).toEqual({ ...metadata, channels: names })
+    client.destroy()
   })
 
   test('refuses what can never work', () => {
@@ -173,6 +192,44 @@ describe('a stream with track', () => {
     await ended
     expect((await log.registry.get('a'))?.state).toBe('orphaned')
     expect(source.isReturned).toBe(true)
+  })
+
+  test('has the end that the log has, though its source ended while that was away', async () => {
+    const { eventStream, log, streams } = setUpTracking({
+      registry: { ...registry, orphanAfterMs: 300 },
+      streams: { leaseMs: 300 },
+    })
+    const source = new Faucet<string>()
+    await eventStream.streams.create('a', source, { track: { type: 'chat' } })
+    await until(async () => (await streams.getActiveCount()) === 1)
+    const { produce, renew } = log
+    log.produce = () => Promise.reject(new EventStreamError('ERR_LOG_UNAVAILABLE', 'away'))
+    log.renew = log.produce as never
+    source.end()
+    await until(async () => (await eventStream.streams.status('a'))?.state === 'orphaned')
+    Object.assign(log, { produce, renew })
+    await until(async () => (await log.registry.get('a'))?.state !== 'active')
+    expect((await log.registry.get('a'))?.state).toBe('orphaned')
+    expect((await streams.getStream('a'))?.state).toBe('orphaned')
+  })
+
+  test('that only this process has leaves the record of the one in the log alone', async () => {
+    const { eventStream, log, streams } = setUpTracking()
+    const hers = { track: { type: 'chat', user: 'ann' } }
+    await streams.register({ streamId: 'a', userId: 'ann' })
+    const { claim } = log
+    log.claim = () => Promise.reject(new EventStreamError('ERR_LOG_UNAVAILABLE', 'away'))
+    const source = new Faucet<string>()
+    const { isNew, ended } = await eventStream.streams.open('a', source, {
+      track: { type: 'chat', user: 'bob' },
+    })
+    log.claim = claim
+    expect(isNew).toBe(true)
+    source.end()
+    await ended
+    await eventStream.streams.create('b', ['x'], hers)
+    await until(async () => (await log.registry.get('b'))?.state === 'completed')
+    expect(await log.registry.get('a')).toMatchObject({ state: 'active', user: 'ann' })
   })
 
   test('is refused when it cannot be registered, and its source is not started', async () => {

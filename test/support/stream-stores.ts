@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { type EventStreamOptions, memoryEventLog } from '../../src/index.js'
 import type { StreamLog } from '../../src/log/stream-log.js'
 import { postgresEventLog, setUpPostgres } from '../../src/postgres.js'
@@ -13,8 +14,8 @@ export type StoreName = 'redis' | 'postgres'
 export interface StreamStore {
   readonly name: StoreName
   readonly url: string
-  /** Crashes, and is there again with all that it had. */
-  restart(): Promise<void>
+  /** Crashes, and is there again with all that it had, after so long. */
+  restart(awayMs?: number): Promise<void>
   stop(): Promise<void>
 }
 
@@ -24,8 +25,9 @@ export async function startStore(name: StoreName): Promise<StreamStore> {
     return {
       name,
       url: server.url,
-      restart: async () => {
+      restart: async (awayMs = 0) => {
         await server.kill()
+        await sleep(awayMs)
         await server.restart()
       },
       stop: () => server.stop(),
@@ -36,8 +38,9 @@ export async function startStore(name: StoreName): Promise<StreamStore> {
   return {
     name,
     url: server.url,
-    restart: async () => {
+    restart: async (awayMs = 0) => {
       await server.kill()
+      await sleep(awayMs)
       await server.restart()
     },
     stop: () => server.stop(),

@@ -291,7 +291,7 @@ return 1
  */
 const take = `${common}
 local holder, till, limit = ARGV[2], whole(now + ARGV[3]), tonumber(ARGV[4])
-local taken, offset, step = {}, 0, math.min(limit, ${maxRecords})
+local taken, offset, step = {}, 0, math.min(math.max(limit, 100), ${maxRecords})
 repeat
   local ids = redis.call('ZRANGEBYSCORE', active, '-inf', before(ARGV[1]), 'LIMIT', offset, step)
   local held = #ids > 0 and redis.call('HMGET', holds, unpack(ids))

@@ -1,0 +1,87 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { describe, expect, test } from '@jest/globals'
+import { until } from '../support/until.js'
+import { setUpGuardians } from './guardians.js'
+
+describe('a guardian', () => {
+  test('keeps a stream whose job is running for longer than it would be without', async () => {
+    const { registry, guardian, stop, stateOf, eventStream } = setUpGuardians(
+      { checkJobCompletion: () => ({ state: 'active' }) },
+      { registry: { heartbeatMs: 100, lifetimeMs: 60_000, orphanAfterMs: 1500 } },
+    )
+    await registry.register({ streamId: 'job' })
+    guardian.start()
+    await sleep(2500)
+    expect(await stateOf('job')).toBe('active')
+    expect((await eventStream.streams.status('job'))?.state).toBe('active')
+    await stop()
+  })
+
+  test('ends what one before it has begun to end, though its job is said to be running', async () => {
+    const { registry, log, guardian, stop, stateOf } = setUpGuardians({
+      checkJobCompletion: () => ({ state: 'active' }),
+    })
+    await registry.register({ streamId: 'job' })
+    await log.registry.take({ silentMs: 0, holder: 'dead', holdMs: 100, limit: 1 })
+    expect(await log.registry.settle('job', 'dead')).toBe(true)
+    guardian.start()
+    await until(async () => (await stateOf('job')) === 'orphaned')
+    await stop()
+  })
+
+  test('asks for all, however many checks hang', async () => {
+    const hanging = 120
+    const { registry, guardian, stop, stateOf } = setUpGuardians({
+      checkTimeoutMs: 50,
+      checkJobCompletion: ({ streamId }) =>
+        streamId === 'good' ? { state: 'completed' } : new Promise(() => undefined),
+    })
+    for (let i = 0; i < hanging; i++) await registry.register({ streamId: `bad-${i}` })
+    await sleep(5)
+    await registry.register({ streamId: 'good' })
+    guardian.start()
+    await until(async () => (await stateOf('good')) === 'completed')
+    await stop()
+  })
+
+  test('is the only one to ask, however long the checks of all take', async () => {
+    const asked: string[] = []
+    const { registry, start, stop, ended } = setUpGuardians({
+      count: 2,
+      checkTimeoutMs: 1000,
+      checkJobCompletion: async ({ streamId }) => {
+        asked.push(streamId)
+        await sleep(300)
+        return undefined
+      },
+    })
+    const ids = Array.from({ length: 60 }, (_, i) => `job-${i}`)
+    await Promise.all(ids.map((streamId) => registry.register({ streamId })))
+    start()
+    await until(() => ended.length === ids.length)
+    await stop()
+    expect([...asked].sort()).toEqual([...ids].sort())
+  })
+
+  test('takes nobody for dead who could not be heard of while the store was away', async () => {
+    const asked: string[] = []
+    const { registry, guardian, stop, stateOf, log } = setUpGuardians({
+      thresholdMs: 600,
+      checkJobCompletion: ({ streamId }) => void asked.push(streamId),
+    })
+    await registry.register({ streamId: 'alive' })
+    await registry.register({ streamId: 'dead' })
+    const beating = setInterval(() => registry.heartbeat('alive').catch(() => undefined), 300)
+    guardian.start()
+    const store = log.registry
+    const away = () => Promise.reject(new Error('away'))
+    Object.assign(store, { take: away, get: away, count: away, heartbeat: away })
+    await sleep(800)
+    for (const name of ['take', 'get', 'count', 'heartbeat']) Reflect.deleteProperty(store, name)
+    await until(async () => (await stateOf('dead')) === 'orphaned')
+    clearInterval(beating)
+    await stop()
+    expect(asked).toEqual(['dead'])
+    expect(await stateOf('alive')).toBe('active')
+  })
+})
