@@ -28,8 +28,10 @@ interface Tracked {
 export class Tracker {
   readonly #streams: RegisteredStreams
   readonly #tracked = new Map<string, Tracked>()
-  /** What is gone, and the registry could not be told. */
+  /** What is gone, and the registry does not know yet. */
   readonly #gone = new Map<string, Tell>()
+  /** Of these, what it is being told. */
+  readonly #telling = new Set<Tell>()
   /** What proxies hold, when it was registered last, and whose it was; null for several users'. */
   readonly #held = new Map<
     string,
@@ -100,12 +102,18 @@ export class Tracker {
     this.#tracked.delete(id)
     if (this.#gone.size >= maxGone) this.#gone.delete(this.#gone.keys().next().value as string)
     this.#gone.set(id, tell)
+    this.#telling.add(tell)
     // Stores may take two commands in any order.
     this.#do(tracked.registering.then(() => this.#tell(id, tell)))
   }
 
   async #tell(id: string, tell: Tell): Promise<void> {
-    if ((await tell()) && this.#gone.get(id) === tell) this.#gone.delete(id)
+    this.#telling.add(tell)
+    try {
+      if ((await tell()) && this.#gone.get(id) === tell) this.#gone.delete(id)
+    } finally {
+      this.#telling.delete(tell)
+    }
   }
 
   #register(tracked: Tracked, record: NewRecord): void {
@@ -154,8 +162,9 @@ export class Tracker {
 
   async #beat(): Promise<void> {
     const { calls } = this.#streams
+    const untold = [...this.#gone].filter(([, tell]) => !this.#telling.has(tell))
     await Promise.all([
-      ...[...this.#gone].map(([id, tell]) => this.#tell(id, tell)),
+      ...untold.map(([id, tell]) => this.#tell(id, tell)),
       ...[...this.#tracked.values()].map(async (tracked) => {
         const { record } = tracked
         if (await calls.heartbeat.call(record.id)) return
