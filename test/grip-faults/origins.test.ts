@@ -147,7 +147,8 @@ describeWithPushpin('origins of clients that Pushpin holds', () => {
       })
       expectKeptPromise(report)
       expect(report.reconnects).toBe(report.sentAway)
-      expect(links).toBeLessThanOrEqual(10)
+      // Clients that are sent away meanwhile are held anew, and asked for apart.
+      expect(links).toBeLessThanOrEqual(50)
       expect(currentMs).toBeLessThan(limitMs)
     })
   })
