@@ -24,7 +24,8 @@ const log = REDIS_URL ? redisEventLog({ redis: REDIS_URL }) : memoryEventLog()
 const eventStream = new EventStream({
   log,
   grip: GRIP_URL || undefined,
-  // Short, for people who wait for a death to be noticed. The defaults are 15 s and 2 min.
+  // Short, for people who wait for a death to be noticed. The defaults are 30 s, 15 s and 2 min.
+  gripPollMs: 5000,
   registry: { heartbeatMs: 1000, orphanAfterMs: 20_000 },
 })
 const app = express()

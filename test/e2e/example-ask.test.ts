@@ -73,6 +73,20 @@ describeWithChromium('the Express example’s long answers', (browser) => {
     expect(requests.length).toBe(1)
   })
 
+  test('are not asked for by a question of spaces', async () => {
+    example = await ExampleProcess.start('server.js')
+    const page = await browser.openPage(`${example.url}/ask`)
+    const requests = requestsOf(page, '/answers/')
+    await page.fill('#ask-text', '   ')
+    await page.click('#ask-button')
+
+    expect(await page.locator('#ask-text:invalid').count()).toBe(1)
+    expect([page.url(), requests]).toEqual([`${example.url}/ask`, []])
+    await page.fill('#ask-text', ' Why? ')
+    await page.click('#ask-button')
+    await page.locator('#question', { hasText: 'Why?' }).waitFor()
+  })
+
   test('start over when the server does not know the position, and tell of a part that is missing', async () => {
     example = await ExampleProcess.start('server.js')
     const page = await browser.openPage(`${example.url}/ask`)

@@ -8,7 +8,7 @@ import { until } from '../support/until.js'
 import { answerOf, untilLongerThan, untilState } from './ask-page.js'
 import { complaintsOf, recordSources, say, textsOf } from './chat-page.js'
 import { count, ExampleProcess } from './example-process.js'
-import { rowsOf, startExport, untilMoreRowsThan } from './export-page.js'
+import { rowsOf, startExport, statesOf, untilMoreRowsThan } from './export-page.js'
 
 const wholeText = readFileSync(join(__dirname, '../../examples/express/answer.txt'), 'utf8').trim()
 
@@ -218,6 +218,7 @@ describeWithChromium('the connection of the Express example', (browser) => {
 
     await untilState(page, 'unknown')
     expect(await page.textContent('#problem')).toMatch(/never had it/)
+    await until(async () => (await statesOf(page)).length === 0)
   })
 
   test('is made by modules that browsers keep, and which alone of the package are served', async () => {

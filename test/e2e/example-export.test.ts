@@ -101,6 +101,39 @@ describeWithChromium('the Express example’s exports', (browser) => {
     expect((await fileOf(page)).length).toBe(1 + allRows)
   })
 
+  test('keep their result on a page that learns late that their worker was told to die', async () => {
+    const page = await browser.openPage(await start())
+    let pass: () => void = () => undefined
+    const held = new Promise<void>((resolve) => {
+      pass = resolve
+    })
+    await page.route('**/death', (route) => held.then(() => route.fulfill({ json: {} })))
+    const telling = page.waitForResponse('**/death')
+    await startExport(page)
+    await letWorkerDie(page, 'after its work')
+    await untilState(page, 'completed')
+    pass()
+    await (await telling).finished()
+    // By then the page has dealt with it.
+    await page.evaluate('fetch("/healthz")')
+
+    expect(await page.textContent('#outcome')).toBe('All is written.')
+    expect((await fileOf(page)).length).toBe(1 + allRows)
+    expect(await page.isVisible('#file')).toBe(true)
+  })
+
+  test('are listed with their end though the page shows another one', async () => {
+    const page = await browser.openPage(await start())
+    await startExport(page)
+    await untilMoreRowsThan(page, 20)
+    await startExport(page)
+    await page.goBack()
+    await page.focus('#mine [aria-current]')
+    await untilState(page, 'completed')
+    await until(async () => (await statesOf(page)).join() === 'completed,completed')
+    expect(await page.locator('#mine [aria-current]:focus').count()).toBe(1)
+  })
+
   test('are nobody else’s', async () => {
     const page = await browser.openPage(await start())
     await startExport(page)

@@ -76,9 +76,11 @@ describeWithPushpin('the Express example through Pushpin', () => {
       const page = await openRoom(browser, 'tea')
       await example.post('tea', 'lost with the server')
       await page.waitForSelector('#chat-messages li')
+      // Later than the question that Pushpin asks a second after a client has come.
+      await page.locator('#log li[data-event=load]').nth(8).waitFor()
       const killed = example.pidOf('server')
       process.kill(killed, 'SIGKILL')
-      await page.waitForSelector('#note:has-text("stream-reset")')
+      await page.waitForSelector('#note:has-text("stream-reset")', { timeout: 15_000 })
       await page.waitForSelector('#status[data-state=live]')
       await example.post('tea', 'said anew')
       await until(async () => (await textsOf(page)).includes('said anew'))

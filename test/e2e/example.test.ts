@@ -80,6 +80,28 @@ describeWithChromium('the Express example', (browser) => {
     expect(await other.locator('#chat-messages li p').count()).toBe(0)
   })
 
+  test('keeps what is typed while a message is on its way', async () => {
+    const page = await browser.openPage(`${url}/rooms/tea`)
+    let pass: () => void = () => undefined
+    const held = new Promise<void>((resolve) => {
+      pass = resolve
+    })
+    await page.route('**/messages', (route) => held.then(() => route.continue()))
+    const posting = page.waitForRequest('**/messages')
+    await page.fill('#chat-text', 'the first')
+    await page.press('#chat-text', 'Enter')
+    await posting
+    await page.fill('#chat-text', 'the second')
+    pass()
+    await page.waitForSelector('#chat-form button:enabled')
+    expect(await page.inputValue('#chat-text')).toBe('the second')
+
+    await page.unroute('**/messages')
+    await page.press('#chat-text', 'Enter')
+    await page.locator('#chat-messages li p', { hasText: 'the second' }).waitFor()
+    expect(await page.inputValue('#chat-text')).toBe('')
+  })
+
   test('comes back after a restart, says what that means, and ends when it is told to', async () => {
     const page = await browser.openPage(url)
     await page.waitForSelector('#status[data-state=live]')

@@ -129,6 +129,17 @@ describe('the Next.js example, built', () => {
       expect(complaints).toEqual([])
     })
 
+    test('does not ask a question of spaces', async () => {
+      const page = await browser.openPage(`${example.url}/ask`)
+      await page.fill('#ask-text', '   ')
+      await page.click('#ask-button')
+      expect(await page.locator('#ask-text:invalid').count()).toBe(1)
+      expect([page.url(), await page.isVisible('#stop-button')]).toEqual([
+        `${example.url}/ask`,
+        false,
+      ])
+    })
+
     testCut(example, browser)
 
     test('goes from the hook to a plain EventSource and back, with the same messages', async () => {

@@ -23,9 +23,11 @@ export function createChat(room) {
     event.preventDefault()
     button.disabled = true
     problem.textContent = ''
+    const message = { name: name.value, text: text.value }
     try {
-      await post(`/rooms/${room}/messages`, { name: name.value, text: text.value })
-      text.value = ''
+      await post(`/rooms/${room}/messages`, message)
+      // What was typed since then is the next message.
+      if (text.value === message.text) text.value = ''
     } catch (error) {
       problem.textContent = `Not sent: ${error.message}`
     }

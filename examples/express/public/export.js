@@ -36,7 +36,10 @@ const deaths = document.querySelector('#deaths')
 const mine = document.querySelector('#mine')
 const problem = document.querySelector('#problem')
 
+const listingMs = 2000
+
 let followed
+let listing
 /** What is said of a worker that was told to die; there is nothing else to see of it. */
 let death = ''
 
@@ -76,6 +79,7 @@ const view = {
     const [state, what, why] = refusals[code] ?? unknown
     show(state, what)
     problem.textContent = why
+    void list()
   },
   ended(state, { result, reason, isRecovered }) {
     show(state, endings[state])
@@ -135,24 +139,35 @@ start.addEventListener('click', async () => {
 deaths.addEventListener('click', async ({ target }) => {
   const { when } = target.dataset
   if (when === undefined) return
+  const id = idOf(location)
   problem.textContent = ''
   try {
-    await postJson(`/jobs/${encodeURIComponent(idOf(location))}/death`, { when })
+    await postJson(`/jobs/${encodeURIComponent(id)}/death`, { when })
+    // It may have ended meanwhile, which is told already, or another one be shown.
+    if (id !== idOf(location) || status.dataset.state in endings) return
     death =
       when === 'in its work'
         ? 'The worker has gone silent. The guardian asks after it when nothing has come for 3 seconds.'
         : 'The worker goes on to its last row, and will not say that it has finished.'
     update()
   } catch (error) {
-    problem.textContent = `Its worker was not told: ${error.message}`
+    if (id === idOf(location)) problem.textContent = `Its worker was not told: ${error.message}`
   }
 })
 
 async function list() {
+  clearTimeout(listing)
   const response = await fetch('/jobs').catch(() => undefined)
   // What is there stays until the server can say better.
-  if (!response?.ok) return
-  const items = (await response.json()).map(({ id, startedAt, state }) => {
+  if (response?.ok) present(await response.json())
+  // Of the others nothing tells this page how they end.
+  const isOtherActive = mine.querySelector('[data-state=active] a:not([aria-current])') !== null
+  clearTimeout(listing)
+  if (isOtherActive) listing = setTimeout(list, listingMs)
+}
+
+function present(all) {
+  const items = all.map(({ id, startedAt, state }) => {
     const isShown = id === idOf(location)
     if (isShown) detail.textContent = `Started at ${time.format(new Date(startedAt))}.`
     const link = document.createElement('a')
@@ -167,7 +182,13 @@ async function list() {
     item.append(link, name)
     return item
   })
+  if (items.map(({ outerHTML }) => outerHTML).join('') === mine.innerHTML) return
+  const { activeElement } = document
+  const wasIn = mine.contains(activeElement)
   mine.replaceChildren(...items)
+  // Whoever is in there with the keyboard stays there.
+  if (wasIn)
+    items.find(({ firstChild }) => firstChild.href === activeElement.href)?.firstChild.focus()
 }
 
 function idOf({ search }) {

@@ -22,6 +22,8 @@ export function QuestionForm({ isAgain, onAsk }: QuestionFormProps) {
         id="ask-text"
         maxLength={maxQuestionLength}
         required
+        pattern=".*\S.*"
+        title="Something to ask"
         value={question}
         onChange={({ target }) => setQuestion(target.value)}
       />
