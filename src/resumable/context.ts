@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto'
-import { seqOf } from '../core/entry-id.js'
+import { type EntryId, seqOf } from '../core/entry-id.js'
 import { EventStreamError, quote } from '../core/errors.js'
 import { checkWhole } from '../core/options.js'
 import { isEndId } from '../core/stream-end.js'
 import type { StreamLog } from '../log/stream-log.js'
 import type { ResolvedStreamsOptions } from './options.js'
-import { readEntries } from './reader.js'
+import { type OpenEntries, readEntries } from './reader.js'
 import { type OpenedStream, type StreamPlace, Streams } from './streams.js'
 import { toText } from './text.js'
 
@@ -155,7 +155,7 @@ class Context implements ResumableStreamContext {
 
   /** What whoever has started a stream reads: all of it, as it comes. */
   #original({ id, origin }: OpenedStream): ReadableStream<string> {
-    return toText(id, readEntries(this.#streams.log, id, origin), 0, 0)
+    return toText(id, this.#entries(id, origin), 0, 0)
   }
 
   #follow(id: string, { origin, head }: StreamPlace, skip: number): ReadableStream<string> | null {
@@ -163,7 +163,11 @@ class Context implements ResumableStreamContext {
     if (hasEnded && !this.#host.serveEnded) return null
     // The end is no chunk.
     const ready = seqOf(head) - seqOf(origin) - Number(hasEnded)
-    return toText(id, readEntries(this.#streams.log, id, origin), skip, ready)
+    return toText(id, this.#entries(id, origin), skip, ready)
+  }
+
+  #entries(id: string, origin: EntryId): OpenEntries {
+    return (left) => readEntries(this.#streams.log, id, origin, left)
   }
 }
 

@@ -63,7 +63,10 @@ export class ProducedLog implements EventLog {
     const entries = isPlace ? producer.after(from, limit) : undefined
     if (entries !== undefined) return { entries, gap: undefined, head: producer.head }
     const page = await this.#log.read(channel, from, limit)
-    return { ...page, head: producer.head }
+    // Of one that has just begun the log may have nothing yet.
+    const isBehind = !isPlace && page.entries.length === 0
+    const first = isBehind ? producer.after(producer.origin, limit) : undefined
+    return { ...page, entries: first ?? page.entries, head: producer.head }
   }
 
   async heads(channels: readonly string[]): Promise<readonly EntryId[]> {

@@ -44,6 +44,8 @@ export class Producer {
   /** The last entry, which readers are told of once the log has it. */
   #end: StoredEvent | undefined
   #isDetached: boolean
+  /** The log takes no more: resolves when it is known how the stream has ended there. */
+  #losing: Promise<void> | undefined
   #renewedAt = 0
   #roomy: (() => void) | undefined
   /** Ends what is waited for. */
@@ -70,7 +72,9 @@ export class Producer {
       origin: this.origin,
       options,
       appended: (entries) => this.#appended(entries),
-      lost: (why) => void this.#lost(why),
+      lost: (why) => {
+        this.#losing = this.#lost(why)
+      },
       away: (error) => this.#away(error),
     })
   }
@@ -116,10 +120,11 @@ export class Producer {
   async run(open: () => ChunkIterator | Promise<ChunkIterator>): Promise<void> {
     // Before the source can listen: what it does when it is ended is not its failure.
     this.signal.addEventListener('abort', () => this.#interrupt?.(), { once: true })
-    let iterator: ChunkIterator | undefined
+    let opening: Promise<ChunkIterator> | undefined
     try {
-      iterator = await open()
-      while (!this.signal.aborted) {
+      opening = Promise.resolve(open())
+      const iterator = await this.#unlessEnded(opening)
+      while (iterator !== undefined && !this.signal.aborted) {
         const result = await this.#unlessEnded(iterator.next())
         if (result === undefined) break
         if (result.done) {
@@ -134,18 +139,30 @@ export class Producer {
       await this.#finish({ state: 'failed' })
     }
     // Of a source that waits for something this may come late or never: nobody waits for it.
-    Promise.resolve()
-      .then(() => iterator?.return?.())
-      .catch((error) => this.#host.onError(error))
+    void this.#leave(opening)
+    // Until the log has all of it, readers here have it from this producer.
+    await this.ended
+  }
+
+  /** Lets a source clean up. */
+  async #leave(opening: Promise<ChunkIterator> | undefined): Promise<void> {
+    // One that could not be opened has nothing to clean up.
+    const iterator = await opening?.catch(() => undefined)
+    try {
+      await iterator?.return?.()
+    } catch (error) {
+      this.#host.onError(error)
+    }
   }
 
   /**
-   * @returns What the promise gives; undefined when the stream is ended meanwhile. A race with a promise of
+   * @returns What the promise gives; undefined when the stream is ended by then. A race with a promise of
    *   the end would keep something of each chunk until then.
    */
   #unlessEnded<Result>(promise: Promise<Result>): Promise<Result | undefined> {
     return new Promise((resolve, reject) => {
       this.#interrupt = () => resolve(undefined)
+      if (this.signal.aborted) resolve(undefined)
       promise.then(resolve, reject)
     })
   }
@@ -208,6 +225,7 @@ export class Producer {
     }
     // Readers are told once the log has it, so that whoever asks then gets the same answer.
     await this.#appender?.flush()
+    await this.#losing
     if (this.#end !== undefined) this.#announce(this.#end)
   }
 

@@ -9,20 +9,28 @@ const page: PageLimit = { maxEvents: 256, maxLength: 262_144 }
 /** Entries that wait for a reader; it reads on from the log when there are more. */
 const maxWaiting = 256
 
+type Entries = AsyncGenerator<StoredEvent, void, void>
+
+/** Begins to read entries for somebody who may leave. */
+export type OpenEntries = (left: AbortSignal) => Entries
+
 /**
  * Reads a stream's entries from a place on, those that come later as well, until its end.
  *
+ * @param left - Aborts when nobody wants more: a `return` alone would wait for the next entry.
  * @throws EventStreamError `ERR_STREAM_RESET` when entries after the place cannot be had.
  */
 export async function* readEntries(
   log: EventLog,
   channel: string,
   after: EntryId,
-): AsyncGenerator<StoredEvent, void, void> {
+  left?: AbortSignal,
+): Entries {
   let position = after
   let waiting: StoredEvent[] = []
   let mayMiss = true
   let wake: () => void = () => undefined
+  left?.addEventListener('abort', () => wake(), { once: true })
   const unfollow = await log.follow(channel, {
     append: (entries) => {
       if (waiting.length + entries.length <= maxWaiting) waiting.push(...entries)
@@ -35,7 +43,7 @@ export async function* readEntries(
     },
   })
   try {
-    for (;;) {
+    while (!left?.aborted) {
       const live = waiting
       waiting = []
       for (const entry of live) {
@@ -70,29 +78,54 @@ export async function* readEntries(
 }
 
 /**
- * A stream of what {@link readEntries} gives. It ends when the stream has completed.
+ * A stream of what is made of the entries that {@link readEntries} gives. Whoever has its end, or leaves while
+ * he waits, leaves nothing behind.
  *
- * @throws EventStreamError, from a read, `ERR_STREAM_ENDED` when it ended otherwise; what reading throws.
+ * @param give - Called for each read: enqueues what comes next. False when that was all.
  */
-export function toReadable(
-  channel: string,
-  entries: AsyncGenerator<StoredEvent, void, void>,
-): ReadableStream<StreamEvent> {
-  return new ReadableStream<StreamEvent>(
+export function fromEntries<Item>(
+  open: OpenEntries,
+  give: (entries: Entries, controller: ReadableStreamDefaultController<Item>) => Promise<boolean>,
+): ReadableStream<Item> {
+  const leaving = new AbortController()
+  const entries = open(leaving.signal)
+  const leave = async () => {
+    leaving.abort()
+    await entries.return()
+  }
+  return new ReadableStream<Item>(
     {
       async pull(controller) {
-        const { value, done } = await entries.next()
-        const ending = value && parseEnding(value)
-        if (value !== undefined && ending === undefined) controller.enqueue(decodeEntry(value))
-        else if (done || ending?.state === 'completed') controller.close()
-        else throw ended(channel, ending?.state ?? 'orphaned', ending?.reason)
+        let isMore = false
+        try {
+          isMore = await give(entries, controller)
+        } finally {
+          if (!isMore) await leave()
+        }
+        if (!isMore) controller.close()
       },
-      async cancel() {
-        await entries.return()
-      },
+      cancel: leave,
     },
     { highWaterMark: 0 },
   )
+}
+
+/**
+ * A stream of chunks. It ends when the stream has completed.
+ *
+ * @throws EventStreamError, from a read, `ERR_STREAM_ENDED` when it ended otherwise; what reading throws.
+ */
+export function toReadable(channel: string, open: OpenEntries): ReadableStream<StreamEvent> {
+  return fromEntries(open, async (entries, controller) => {
+    const { value, done } = await entries.next()
+    const ending = value && parseEnding(value)
+    if (value !== undefined && ending === undefined) {
+      controller.enqueue(decodeEntry(value))
+      return true
+    }
+    if (done || ending?.state === 'completed') return false
+    throw ended(channel, ending?.state ?? 'orphaned', ending?.reason)
+  })
 }
 
 /** Why a stream that has ended is not all that its source would have given. */

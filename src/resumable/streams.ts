@@ -18,6 +18,9 @@ import { iterate, type MakeSource, type Source } from './source.js'
 /** How long `close` waits for the log to have the ends of what it has stopped. */
 const farewellMs = 500
 
+/** Of what has not ended when this process closes. */
+const closingEnd = { state: 'aborted', reason: 'closing' } as const
+
 /** How a stream stands. */
 export interface StreamStatus {
   readonly id: string
@@ -95,6 +98,8 @@ export class Streams {
   /** Streams that this process is about to produce, or has asked about. */
   readonly #opening = new Map<string, Promise<OpenedStream>>()
   #isClosing = false
+  /** What could be stopped is: a stream that is claimed later is ended at once. */
+  #isClosed = false
 
   constructor(host: StreamsHost) {
     this.#host = host
@@ -168,7 +173,7 @@ export class Streams {
     { after }: { readonly after?: string | undefined } = {},
   ): Promise<ReadableStream<StreamEvent>> {
     const origin = await this.origin(id)
-    return toReadable(id, readEntries(this.log, id, after ?? origin))
+    return toReadable(id, (left) => readEntries(this.log, id, after ?? origin, left))
   }
 
   /**
@@ -198,9 +203,14 @@ export class Streams {
    *
    * @param reason - For readers.
    * @returns How it stands: as before, when it had ended. Undefined for an unknown id.
+   * @throws EventStreamError `ERR_CHANNEL`; `ERR_OPTION` when the reason is no text; what the log throws.
    */
   async stop(id: string, reason?: string): Promise<StreamStatus | undefined> {
     const channel = checkChannel(id)
+    // What JSON cannot hold would leave the stream without an end.
+    if (typeof (reason ?? '') !== 'string') {
+      throw new EventStreamError('ERR_OPTION', `The reason is ${quote(reason)}; give a string.`)
+    }
     const ending = { state: 'aborted' as const, reason }
     await this.log.get(channel)?.end(ending)
     const info = await this.#streamLog().endStream(channel, encodeEnding(ending))
@@ -221,10 +231,15 @@ export class Streams {
   /** Waits until the sources of this process have ended, for so long; stops those that have not. */
   async close(graceMs: number): Promise<void> {
     this.#isClosing = true
+    const sources = async () => {
+      await Promise.allSettled(this.#opening.values())
+      await Promise.all(this.log.producers.map(({ ended }) => ended))
+    }
+    const areEnded = await within(sources(), graceMs)
+    this.#isClosed = true
     const all = this.log.producers
-    if (!(await within(Promise.all(all.map(({ ended }) => ended)), graceMs))) {
-      const ending = { state: 'aborted' as const, reason: 'closing' }
-      await within(Promise.all(all.map((producer) => producer.end(ending))), farewellMs)
+    if (!areEnded) {
+      await within(Promise.all(all.map((producer) => producer.end(closingEnd))), farewellMs)
     }
     for (const producer of all) producer.detach()
     this.#leases?.close()
@@ -252,6 +267,11 @@ export class Streams {
       // Its first reader is served all the same.
       if (!isAway(error)) throw error
       this.#away(error, channel)
+    }
+    if (this.#isClosed) {
+      // Unless it can be told its end, its lease runs out.
+      if (claim) await log.endStream(channel, encodeEnding(closingEnd)).catch(() => undefined)
+      throw closing()
     }
     const producer = new Producer(this.#producerHost(log, options), channel, claim)
     this.log.add(producer)

@@ -1,7 +1,7 @@
 import { parseEnding } from '../core/stream-end.js'
 import type { StoredEvent } from '../log/event-log.js'
 import { decodeEntry, isPair } from './chunk.js'
-import { ended } from './reader.js'
+import { ended, fromEntries, type OpenEntries } from './reader.js'
 
 /** UTF-16 units that a first read gives at most: what is there already comes in one piece. */
 const maxBacklog = 1_048_576
@@ -48,41 +48,32 @@ function isHigh(text: string): boolean {
  */
 export function toText(
   id: string,
-  entries: AsyncGenerator<StoredEvent, void, void>,
+  open: OpenEntries,
   skip: number,
   ready: number,
 ): ReadableStream<string> {
   const rest = new Skip(skip)
   let backlog = ready
-  return new ReadableStream<string>(
-    {
-      async pull(controller) {
-        let text = ''
-        for (;;) {
-          const { value, done } = await entries.next()
-          const ending = value && parseEnding(value)
-          if (done || ending !== undefined) {
-            if (text !== '') controller.enqueue(text)
-            const state = ending?.state ?? 'orphaned'
-            if (state !== 'completed' && state !== 'aborted') throw ended(id, state)
-            controller.close()
-            return
-          }
-          backlog -= 1
-          text += rest.rest(textOf(value as StoredEvent))
-          const isWhole = backlog <= 0 || text.length >= maxBacklog
-          if (text !== '' && isWhole) {
-            controller.enqueue(text)
-            return
-          }
-        }
-      },
-      async cancel() {
-        await entries.return()
-      },
-    },
-    { highWaterMark: 0 },
-  )
+  return fromEntries(open, async (entries, controller) => {
+    let text = ''
+    for (;;) {
+      const { value, done } = await entries.next()
+      const ending = value && parseEnding(value)
+      if (done || ending !== undefined) {
+        if (text !== '') controller.enqueue(text)
+        const state = ending?.state ?? 'orphaned'
+        if (state !== 'completed' && state !== 'aborted') throw ended(id, state)
+        return false
+      }
+      backlog -= 1
+      text += rest.rest(textOf(value as StoredEvent))
+      const isWhole = backlog <= 0 || text.length >= maxBacklog
+      if (text !== '' && isWhole) {
+        controller.enqueue(text)
+        return true
+      }
+    }
+  })
 }
 
 function textOf(entry: StoredEvent): string {

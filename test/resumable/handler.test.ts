@@ -3,6 +3,7 @@ import { describe, expect, test } from '@jest/globals'
 import { type EventStreamOptions, memoryEventLog } from '../../src/index.js'
 import { setUp } from '../support/app.js'
 import { Faucet } from '../support/faucet.js'
+import { ownStreamLog } from '../support/own-stream-log.js'
 import { until } from '../support/until.js'
 import { wrapLog } from '../support/wrap-log.js'
 
@@ -181,6 +182,34 @@ describe('a handler of streams', () => {
     await until(() => source.isReturned)
     expect(await eventStream.streams.stop('a', 'again')).toEqual(status)
     expect(await eventStream.streams.stop('none')).toBeUndefined()
+  })
+
+  test('lets a plain route begin with the earliest chunk, though the log has none yet', async () => {
+    let release: () => void = () => undefined
+    const held = new Promise<void>((resolve) => {
+      release = resolve
+    })
+    const { log } = ownStreamLog((inner) => ({
+      produce: async (...args) => {
+        await held
+        return inner.produce(...args)
+      },
+    }))
+    const { eventStream, app, serve } = setUp({ log })
+    app.get('/plain/:id', eventStream('{id}', { startFrom: 'earliest' }))
+    const get = await serve()
+    const source = new Faucet<string>()
+    await eventStream.streams.create('a', source)
+    source.give('1', '2')
+    await until(() => source.pulls === 3)
+    const client = await get('/plain/a')
+    source.give('3')
+    await client.received(1)
+    release()
+    source.end()
+    await client.end()
+    expect(client.data).toEqual(['1', '2', '3'])
+    await log.close()
   })
 
   test('lets a plain route follow a stream to its end', async () => {

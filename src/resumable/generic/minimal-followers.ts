@@ -110,10 +110,12 @@ export class MinimalFollowers {
   #nextPoll(): NodeJS.Timeout {
     const poll = async () => {
       await this.#poll()
-      if (!this.#isClosed && this.#byChannel.size > 0) this.#timer = this.#nextPoll()
-      else this.#timer = undefined
+      // All may have left meanwhile, and others begun anew.
+      if (this.#timer !== timer) return
+      this.#timer = this.#isClosed ? undefined : this.#nextPoll()
     }
-    return setTimeout(() => void poll(), this.#pollMs).unref()
+    const timer = setTimeout(() => void poll(), this.#pollMs).unref()
+    return timer
   }
 
   async #poll(): Promise<void> {

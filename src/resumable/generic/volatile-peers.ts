@@ -225,9 +225,12 @@ export class Peers {
       await Promise.allSettled(
         [...this.#followed.values()].map((followed) => this.#check(followed)),
       )
+      // All may have left meanwhile, and others begun anew.
+      if (this.#timer !== timer) return
       this.#timer = this.#followed.size > 0 ? this.#nextCheck() : undefined
     }
-    return setTimeout(() => void check(), this.#options.aliveMs).unref()
+    const timer = setTimeout(() => void check(), this.#options.aliveMs).unref()
+    return timer
   }
 
   /** Asks whether the producer is alive, and where it is, which tells it that somebody follows. */
