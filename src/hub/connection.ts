@@ -246,9 +246,10 @@ export class Connection implements LiveReader {
     this.#onDrained?.()
     const frame = new Frame(last)
     this.observer.counters.writtenBytes += frame.length
-    this.#sink.end(frame)
-    // A client that does not take the end is closed like any other that takes nothing.
+    // A client that does not take the end is closed like any other that takes nothing. Before the end, as
+    // a sink may be closed by it.
     this.#host.watch(this)
+    this.#sink.end(frame)
   }
 }
 

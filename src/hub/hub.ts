@@ -30,7 +30,11 @@ export interface HubOptions {
 export interface PreparedStream {
   /** Whether its client has all there will ever be. */
   readonly isOver: boolean
-  /** Sends the opening event, replays what was missed and goes live. */
+  /**
+   * Sends the opening event, replays what was missed and goes live.
+   *
+   * @throws What the sink throws, when nothing could be sent: then the stream is released.
+   */
   attach(sink: Sink, options: AttachOptions): Connection
   release(): void
 }
@@ -170,7 +174,12 @@ export class Hub {
     observer.opened(connection)
     if (start.lost.length > 0) observer.reset(start.lost, 'invalid', 1)
     this.#ticker ??= setInterval(() => this.#tick(), this.#tickMs()).unref()
-    connection.open(openingText(feed.encodedNames, start, options.retryMs))
+    try {
+      connection.open(openingText(feed.encodedNames, start, options.retryMs))
+    } catch (error) {
+      connection.closed()
+      throw error
+    }
     return connection
   }
 

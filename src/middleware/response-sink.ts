@@ -1,6 +1,7 @@
 import { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Frame, Sink, Transport } from '../hub/sink.js'
+import { onCutOff } from './cut-off.js'
 import { directSocket, isWrapped } from './direct-socket.js'
 import { SlicedWriter } from './sliced-writer.js'
 
@@ -51,6 +52,7 @@ export class ResponseSink implements Sink {
     }
     this.#res[sinkOf] = this
     this.#res.on('close', onClose).on('error', onError)
+    if (res.socket === null) onCutOff(res, () => this.closed())
   }
 
   /** From here on `owner` hears of the response. */
@@ -153,18 +155,20 @@ export class ResponseSink implements Sink {
     const isPlain = this.#res instanceof ServerResponse && !this.#wrapped && socket !== null
     if (!isPlain) return this.#writeResponse(frame.bytes) || this.#awaitDrain(this.#res)
     socket.cork()
-    // By itself it is sent as the string that it is kept as; before a body Node would send a copy,
-    // and keep it in the dozens of pieces that it was put together from.
-    this.#res.flushHeaders()
-    this.#socket = directSocket(this.#res)
-    if (this.#socket !== undefined) {
-      this.#socket[sinkOf] = this
-      this.#end = this.#res.end
-      this.#res.end = noteEnd as ServerResponse['end']
+    try {
+      // By itself it is sent as the string that it is kept as; before a body Node would send a copy,
+      // and keep it in the dozens of pieces that it was put together from.
+      this.#res.flushHeaders()
+      this.#socket = directSocket(this.#res)
+      if (this.#socket !== undefined) {
+        this.#socket[sinkOf] = this
+        this.#end = this.#res.end
+        this.#res.end = noteEnd as ServerResponse['end']
+      }
+      return this.write(frame)
+    } finally {
+      socket.uncork()
     }
-    const drained = this.write(frame)
-    socket.uncork()
-    return drained
   }
 
   /** Listens only while there is something to wait for: most clients never let anything wait. */

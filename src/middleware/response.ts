@@ -48,11 +48,16 @@ export function checkHead({ headersSent }: ServerResponse): void {
   )
 }
 
+/** Whether its connection has closed while it waited for another response: then Node does not tell. */
+function isCutOff({ socket, req }: ServerResponse): boolean {
+  return socket === null && req?.socket?.destroyed === true
+}
+
 /** Whether nobody waits for this response any more. */
 export function isGone(res: ServerResponse): boolean {
   // A response over HTTP/2 does not tell, its stream does.
   const { stream } = res as { stream?: { readonly destroyed?: boolean } }
-  return res.destroyed || res.writableEnded || stream?.destroyed === true
+  return res.destroyed || res.writableEnded || stream?.destroyed === true || isCutOff(res)
 }
 
 /**

@@ -206,17 +206,19 @@ export class Route<Req> {
     const sink = openSink(reply, prepared, leave)
     const { onOpen, onClose } = this.#options
     const forget = record?.open()
-    const connection: Connection = prepared.attach(sink, {
-      retryMs: this.retryMs(),
-      onClosed: () => {
-        leave()
-        forget?.()
-        this.#report(() => onClose?.(connection, req))
-      },
-    })
-    sink.bind(connection)
-    this.#report(() => onOpen?.(connection, req))
-    return connection
+    let connection: Connection | undefined
+    const onClosed = () => {
+      leave()
+      forget?.()
+      const closed = connection
+      // None whose head could not be sent: it was never open.
+      if (closed !== undefined) this.#report(() => onClose?.(closed, req))
+    }
+    const opened = prepared.attach(sink, { retryMs: this.retryMs(), onClosed })
+    connection = opened
+    sink.bind(opened)
+    this.#report(() => onOpen?.(opened, req))
+    return opened
   }
 
   async #authorize(req: Req, channels: readonly string[]): Promise<void> {

@@ -1,10 +1,11 @@
 import { describe, expect, test } from '@jest/globals'
-import { Hub } from '../../src/hub/hub.js'
+import { Hub, type HubOptions } from '../../src/hub/hub.js'
 import type { Frame, Sink } from '../../src/hub/sink.js'
 import { EventStream } from '../../src/index.js'
 import { memoryEventLog } from '../../src/log/memory.js'
 import { Observer } from '../../src/observe/observer.js'
 import { countTimers } from '../support/count-timers.js'
+import { until } from '../support/until.js'
 
 /** A sink that keeps what is written, and always takes more. */
 class OpenSink implements Sink {
@@ -27,7 +28,7 @@ class OpenSink implements Sink {
   }
 }
 
-function setUp() {
+function setUp(options: Partial<HubOptions> = {}) {
   const log = memoryEventLog()
   const hub = new Hub({
     log,
@@ -40,6 +41,7 @@ function setUp() {
     onError: (error) => {
       throw error
     },
+    ...options,
   })
   const open = async (...channels: string[]) => {
     const sink = new OpenSink()
@@ -118,6 +120,23 @@ describe('the hub', () => {
     await timers.fallsTo(0)
     timers.stop()
     expect([during, timers.alive]).toEqual([1, 0])
+    await log.close()
+  })
+
+  test('looks no more after a connection that was closed by its own end', async () => {
+    const { log, hub, open } = setUp({ stallTimeoutMs: 8 })
+    const { connection, sink } = await open('a')
+    const stays = await open('a')
+    let looks = 0
+    sink.end = () => connection.closed()
+    Object.defineProperty(sink, 'progress', { get: () => ++looks })
+    connection.end()
+    looks = 0
+    // It is looked after together with this one.
+    stays.connection.end()
+    stays.sink.destroy = () => stays.connection.closed()
+    await until(() => hub.connections.size === 0)
+    expect(looks).toBe(0)
     await log.close()
   })
 })

@@ -1,7 +1,9 @@
+import { connect } from 'node:net'
 import { describe, expect, test } from '@jest/globals'
 import { memoryEventLog } from '../../src/index.js'
 import { setUp } from '../support/app.js'
 import { countTimers } from '../support/count-timers.js'
+import { startServer } from '../support/server.js'
 import { until } from '../support/until.js'
 import { countFollowers } from '../support/wrap-log.js'
 
@@ -92,5 +94,65 @@ describe('after the last client has gone', () => {
     await new Promise((resolve) => setImmediate(resolve))
     expect([counts.follows, eventStream.connections().length]).toEqual([0, 0])
     await log.close()
+  })
+
+  test('requests that waited behind another one of their connection are gone with it', async () => {
+    const { eventStream, app } = setUp()
+    app.get('/events', eventStream('a'))
+    const { url } = await startServer(app)
+    const socket = connect(Number(new URL(url).port), '127.0.0.1')
+    socket.write('GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n'.repeat(20))
+    await until(() => eventStream.count('a') === 20)
+    socket.destroy()
+    await until(() => eventStream.count('a') === 0)
+  })
+
+  test('one that waited behind another, and whose connection closes before it opens, opens nothing', async () => {
+    const { eventStream, app } = setUp()
+    let ask: () => void = () => undefined
+    const asked = new Promise<void>((resolve) => {
+      ask = resolve
+    })
+    let answer: (allowed: boolean) => void = () => undefined
+    const authorize = () => {
+      ask()
+      return new Promise<boolean>((resolve) => {
+        answer = resolve
+      })
+    }
+    app.get('/first', eventStream('a'))
+    app.get('/second', eventStream('b', { authorize }))
+    const { url } = await startServer(app)
+    const socket = connect(Number(new URL(url).port), '127.0.0.1')
+    for (const path of ['first', 'second']) {
+      socket.write(`GET /${path} HTTP/1.1\r\nHost: localhost\r\n\r\n`)
+    }
+    await asked
+    await until(() => eventStream.count('a') === 1)
+    socket.destroy()
+    await until(() => eventStream.count('a') === 0)
+    answer(true)
+    await new Promise((resolve) => setImmediate(resolve))
+    expect(eventStream.connections()).toEqual([])
+  })
+
+  test('one whose head could not be sent is answered with the error, and leaves nothing', async () => {
+    const { eventStream, app, errors, serve } = setUp({ onError: (error) => errors.push(error) })
+    const refusal = new Error('a hook of the head has failed')
+    app.use((_req, res, next) => {
+      const { writeHead } = res
+      res.writeHead = ((...args: [number]) => {
+        if (res.statusCode === 200) throw refusal
+        return Reflect.apply(writeHead, res, args)
+      }) as typeof writeHead
+      next()
+    })
+    const calls: string[] = []
+    const onOpen = () => calls.push('onOpen')
+    const onClose = () => calls.push('onClose')
+    app.get('/events', eventStream('a', { onOpen, onClose }))
+    const client = await (await serve())('/events')
+    expect([client.status, errors, calls]).toEqual([500, [refusal], []])
+    expect([eventStream.connections(), eventStream.health().channels]).toEqual([[], 0])
   })
 })
