@@ -129,6 +129,20 @@ function appending(withLog: WithLog): void {
     equal(elsewhere?.duplicate, false)
   })
 
+  withLog('tells any two idempotency keys apart', {}, async (log, a) => {
+    const odd = ['\0', '\\0', '\r', '\r"\\r"', '\ud800', '\ud801', '\ufffd', '"\\ud800"', '😀']
+    const keys = [...odd, 'k'.repeat(255), '😀'.repeat(255)]
+    for (const idempotencyKey of keys) await log.append(a, [{ ...entry(1), idempotencyKey }])
+    const again = await log.append(
+      a,
+      keys.map((idempotencyKey) => ({ ...entry(2), idempotencyKey })),
+    )
+    deepEqual(
+      again.map(({ id, duplicate }) => [seqOf(id), duplicate]),
+      keys.map((_key, i) => [i + 1, true]),
+    )
+  })
+
   withLog('appends a key once when retries overlap, and within one batch', {}, async (log, a) => {
     const keyed = { ...entry(1), idempotencyKey: 'k' }
     const results = await Promise.all([1, 2, 3].map(() => log.append(a, [keyed, keyed])))

@@ -66,10 +66,18 @@ export class TcpProxy {
    */
   freeze(): void {
     this.#isFrozen = true
-    for (const { client, upstream } of this.#pairs) {
-      client.unpipe().pause()
-      upstream.unpipe().pause()
-    }
+    for (const pair of this.#pairs) stop(pair)
+  }
+
+  /**
+   * Passes nothing on, for good, over connections that are open. New ones work.
+   *
+   * @param places - Which of them, in the order they came; by default all.
+   */
+  strand(places?: readonly number[]): void {
+    this.#isFrozen = false
+    const pairs = [...this.#pairs].filter((_pair, i) => places?.includes(i) ?? true)
+    for (const pair of pairs) stop(pair)
   }
 
   /** Passes on all that came meanwhile. */
@@ -123,6 +131,11 @@ function flow(pair: Pair, delayMs: number): void {
   }
   pass(client, upstream, delayMs)
   pass(upstream, client, delayMs)
+}
+
+function stop({ client, upstream }: Pair): void {
+  client.unpipe().pause()
+  upstream.unpipe().pause()
 }
 
 function pass(from: Socket, to: Socket, delayMs: number): void {

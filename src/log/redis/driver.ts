@@ -52,20 +52,101 @@ export function whyFailed(error: unknown): Failure {
 }
 
 export function messageOf(error: unknown): string {
-  // Where in a script it happened is nothing to anybody.
-  return String(Object(error).message ?? error).replace(/\s*script: [0-9a-f]{40}, on @.*$/s, '')
+  // Where in a script it happened is nothing to anybody. Before Redis 7, that comes first.
+  return String(Object(error).message ?? error)
+    .replace(/\s*script: [0-9a-f]{40}, on @.*$/s, '')
+    .replace(/^ERR Error running script \(call to \w+\): (?:@\w+: ?\d+: )+-/, '')
 }
 
-/** Runs a script by its name, and by its text where Redis does not know the name. */
-export async function runScript(
-  { sha, source }: Script,
-  run: (command: 'evalsha' | 'eval', script: string) => Promise<unknown>,
-): Promise<unknown> {
+/**
+ * Runs a script by its name, and by its text where Redis does not know the name. For clusters, where a call that
+ * waits for one node must hold up no other one.
+ */
+export async function runScript({ sha, source }: Script, send: SendScript): Promise<unknown> {
   try {
-    return await run('evalsha', sha)
+    return await send('evalsha', sha)
   } catch (error) {
     if (!messageOf(error).startsWith('NOSCRIPT')) throw error
-    return run('eval', source)
+    return send('eval', source)
+  }
+}
+
+/** Sends one call of a script. */
+type SendScript = (command: 'evalsha' | 'eval', script: string) => Promise<unknown>
+
+interface Call {
+  readonly place: number
+  readonly send: SendScript
+  readonly resolve: (result: unknown) => void
+  readonly reject: (error: unknown) => void
+}
+
+/** Calls of one script. */
+class Calls {
+  readonly #script: Script
+  #count = 0
+  #underWay = 0
+  /** What is sent again, or not yet, since Redis does not know the name. */
+  #held: Call[] | undefined
+
+  constructor(script: Script) {
+    this.#script = script
+  }
+
+  run(send: SendScript): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      const call = { place: ++this.#count, send, resolve, reject }
+      if (this.#held === undefined) this.#send(call, 'evalsha')
+      else this.#held.push(call)
+    })
+  }
+
+  #send(call: Call, command: 'evalsha' | 'eval'): void {
+    const { sha, source } = this.#script
+    this.#underWay += 1
+    call.send(command, command === 'eval' ? source : sha).then(
+      (result) => {
+        call.resolve(result)
+        this.#answered()
+      },
+      (error) => {
+        if (messageOf(error).startsWith('NOSCRIPT')) this.#hold(call)
+        else call.reject(error)
+        this.#answered()
+      },
+    )
+  }
+
+  #hold(call: Call): void {
+    this.#held ??= []
+    this.#held.push(call)
+  }
+
+  /** Once nothing is under way that might not be known either, the first one makes it known. */
+  #answered(): void {
+    this.#underWay -= 1
+    if (this.#underWay > 0 || this.#held === undefined) return
+    const [first, ...others] = this.#held.sort((a, b) => a.place - b.place)
+    this.#held = undefined
+    this.#send(first as Call, 'eval')
+    for (const call of others) this.#send(call, 'evalsha')
+  }
+}
+
+/**
+ * As {@link runScript}, on one connection. Calls of a script keep their order also then: none is sent that would
+ * overtake one that is sent again.
+ */
+export class ScriptRunner {
+  readonly #callsOf = new Map<string, Calls>()
+
+  run(script: Script, send: SendScript): Promise<unknown> {
+    let calls = this.#callsOf.get(script.sha)
+    if (calls === undefined) {
+      calls = new Calls(script)
+      this.#callsOf.set(script.sha, calls)
+    }
+    return calls.run(send)
   }
 }
 

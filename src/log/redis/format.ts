@@ -18,7 +18,7 @@ export function channelKeys(prefix: string, channel: string): ChannelKeys {
   return { keys: [`${base}:s`, `${base}:m`, `${base}:k`], live: `${base}:l`, dropped: `${base}:d` }
 }
 
-/** Instead of a name, which has no line breaks. */
+/** Instead of a name, which has no line breaks; before a key. */
 const escaped = '\r'
 
 /** Name and data in one text, which UTF-8 keeps as it is. */
@@ -26,6 +26,11 @@ export function packEntry({ event = '', data }: NewEntry): string {
   const text = `${event}\n${data}`
   // UTF-8 has no halves of characters, and JSON has a way to say them.
   return text.isWellFormed() ? text : `${escaped}\n${JSON.stringify([event, data])}`
+}
+
+/** An idempotency key as UTF-8 keeps it, and no two as the same. */
+export function packKey(key: string): string {
+  return key.isWellFormed() && !key.startsWith(escaped) ? key : escaped + JSON.stringify(key)
 }
 
 function unpack(id: EntryId, prevId: EntryId, text: string): StoredEvent {

@@ -5,6 +5,7 @@ import {
   type RedisDriver,
   reconnectDelayMs,
   runScript,
+  ScriptRunner,
 } from './driver.js'
 import type { Script } from './scripts.js'
 
@@ -24,7 +25,7 @@ const connectionOptions: RedisOptions = {
   // After a close: its timer would keep the process.
   disconnectTimeout: 200,
   // After a failover the old master is a replica: find the new one.
-  reconnectOnError: (error) => error.message.startsWith('READONLY'),
+  reconnectOnError: (error) => messageOf(error).startsWith('READONLY'),
 }
 
 /** Connections made like those of an `ioredis` client, which itself is left alone. */
@@ -41,6 +42,7 @@ class SingleDriver implements RedisDriver {
   readonly isCluster = false
   readonly #commands: Redis
   readonly #subscriber: Redis
+  readonly #scripts = new ScriptRunner()
   #corked = 0
 
   constructor(template: Redis) {
@@ -55,10 +57,10 @@ class SingleDriver implements RedisDriver {
   }
 
   run(script: Script, keys: readonly string[], args: readonly string[]): Promise<unknown> {
-    this.#cork()
-    return runScript(script, (command, text) =>
-      this.#commands[command](text, keys.length, ...keys, ...args),
-    )
+    return this.#scripts.run(script, (command, text) => {
+      this.#cork()
+      return this.#commands[command](text, keys.length, ...keys, ...args)
+    })
   }
 
   command(name: string, ...args: readonly string[]): Promise<unknown> {

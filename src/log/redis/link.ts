@@ -1,8 +1,10 @@
 import { EventStreamError } from '../../core/errors.js'
 import type { LogHealth } from '../event-log.js'
 import { messageOf, type RedisDriver, whyFailed } from './driver.js'
+import { Handshakes } from './handshakes.js'
 import type { ResolvedRedisOptions } from './options.js'
-import { Pending } from './pending.js'
+import { busyDelayMs, Pending } from './pending.js'
+import { whyTooOld } from './version.js'
 
 export type LinkOptions = Pick<
   ResolvedRedisOptions,
@@ -10,6 +12,8 @@ export type LinkOptions = Pick<
 >
 
 export interface LinkEvents {
+  /** A server that may be new is there: makes ready what it needs, before anything else is sent. */
+  prepare(driver: RedisDriver): Promise<unknown>
   message(live: string, text: string): void
   /** Messages come again, of nothing yet. */
   resubscribe(): Promise<void>
@@ -22,11 +26,6 @@ export interface LinkTask {
   readonly writes: boolean
   attempt(driver: RedisDriver, lostForMs: number | undefined): Promise<unknown>
 }
-
-/** The oldest Redis that has all that is used: ranges that exclude an end, trimming by id. */
-const minVersion = [6, 2]
-/** In a cluster: sharded pub/sub. */
-const minClusterVersion = [7, 0]
 
 const notAllowed = /\b(?:NOAUTH|WRONGPASS|NOPERM|invalid password|ERR AUTH)\b/
 
@@ -41,6 +40,7 @@ export class Link {
   readonly #events: LinkEvents
   readonly #commands: Pending
   readonly #subscriber: Pending
+  readonly #handshakes: Handshakes<'commands' | 'subscriber'>
   #driver: RedisDriver | undefined
   #isUp = { commands: false, subscriber: false }
   #health: LogHealth = { state: 'connecting', since: new Date() }
@@ -57,7 +57,8 @@ export class Link {
     this.#options = options
     this.#events = events
     const { timeoutMs, maxPending } = options
-    const onSilence = () => this.#silent()
+    const onSilence = (ms = timeoutMs) => this.#silent(ms)
+    this.#handshakes = new Handshakes(timeoutMs, onSilence)
     this.#commands = new Pending(timeoutMs, maxPending, onSilence)
     this.#subscriber = new Pending(timeoutMs, maxPending, onSilence)
     connect()
@@ -148,6 +149,7 @@ export class Link {
 
   close(error: EventStreamError): void {
     this.#isClosed = true
+    this.#handshakes.close()
     this.#commands.close(error)
     this.#subscriber.close(error)
     this.#driver?.close()
@@ -172,6 +174,8 @@ export class Link {
       return
     }
     this.#driver = driver
+    this.#commands.keepsOrder = !driver.isCluster
+    for (const part of ['commands', 'subscriber'] as const) this.#expect(part)
     driver.open({
       message: (live, text) => this.#events.message(live, text),
       commands: (isUp, error) => {
@@ -179,19 +183,36 @@ export class Link {
         else void this.#greet(driver)
       },
       subscriber: (isUp, error) => {
+        if (isUp) this.#handshakes.done('subscriber')
         if (isUp) void this.#listen()
         else this.#down('subscriber', error)
       },
     })
   }
 
+  /** The nodes of a cluster are the business of its package. */
+  #expect(part: 'commands' | 'subscriber'): void {
+    if (this.#isClosed || this.#fatal !== undefined || this.#driver?.isCluster) return
+    this.#handshakes.begin(part)
+  }
+
   /** Looks at whom it talks to before anything else is sent. */
   async #greet(driver: RedisDriver): Promise<void> {
+    this.#expect('commands')
     try {
-      const info = String(await driver.command('INFO', 'server'))
-      const version = /redis_version:(\S+)/.exec(info)?.[1]
-      if (version !== undefined && !isEnough(version, driver.isCluster)) {
-        this.#fail(tooOld(version, driver.isCluster))
+      const [asked, prepared] = await Promise.allSettled([
+        driver.command('INFO', 'server'),
+        this.#events.prepare(driver),
+      ])
+      if (prepared.status === 'rejected' && whyFailed(prepared.reason) === 'busy') {
+        this.#greetLater(driver, prepared.reason)
+        return
+      }
+      if (asked.status === 'rejected') throw asked.reason
+      const info = String(asked.value)
+      const tooOld = whyTooOld(info, driver.isCluster)
+      if (tooOld !== undefined) {
+        this.#fail(tooOld)
         return
       }
     } catch (error) {
@@ -199,8 +220,19 @@ export class Link {
       if (whyFailed(error) !== 'refused') return
     }
     if (this.#isClosed) return
+    this.#handshakes.done('commands')
     this.#commands.up()
     this.#up('commands')
+  }
+
+  /** It takes nothing yet, as when it loads what was stored: what waits would be done in any order. */
+  #greetLater(driver: RedisDriver, error: Error): void {
+    const connection = this.#connection
+    this.#handshakes.done('commands')
+    this.#updateHealth(error)
+    setTimeout(() => {
+      if (connection === this.#connection && !this.#isClosed) void this.#greet(driver)
+    }, busyDelayMs).unref()
   }
 
   async #listen(): Promise<void> {
@@ -236,14 +268,15 @@ export class Link {
     if (part === 'commands') this.#connection += 1
     this.#isUp[part] = false
     if (part === 'subscriber') this.#listening += 1
+    this.#expect(part)
     const pending = part === 'commands' ? this.#commands : this.#subscriber
     pending.down(error)
     this.#updateHealth(error)
   }
 
   /** Connected, and nothing comes back: what is frozen may thaw, but a route may be gone for good. */
-  #silent(): void {
-    const error = new Error(`no answer for ${this.#options.timeoutMs} ms`)
+  #silent(ms: number): void {
+    const error = new Error(`no answer for ${ms} ms`)
     this.#down('commands', error)
     this.#down('subscriber', error)
     this.#driver?.reconnect()
@@ -251,6 +284,7 @@ export class Link {
 
   #fail(error: EventStreamError): void {
     this.#fatal = error
+    this.#handshakes.close()
     this.#commands.close(error)
     this.#subscriber.close(error)
     this.#driver?.close()
@@ -296,20 +330,6 @@ export class Link {
     })
     clearTimeout(timer)
   }
-}
-
-function isEnough(version: string, isCluster: boolean): boolean {
-  const [major = 0, minor = 0] = version.split('.').map(Number)
-  const [wantedMajor = 0, wantedMinor = 0] = isCluster ? minClusterVersion : minVersion
-  return major > wantedMajor || (major === wantedMajor && minor >= wantedMinor)
-}
-
-function tooOld(version: string, isCluster: boolean): EventStreamError {
-  const wanted = (isCluster ? minClusterVersion : minVersion).join('.')
-  return new EventStreamError(
-    'ERR_LOG_REFUSED',
-    `This is Redis ${version}, and the event log needs ${wanted} or later${isCluster ? ' for a cluster' : ''}; upgrade it.`,
-  )
 }
 
 function cannotConnect(cause: Error | undefined): EventStreamError {

@@ -5,6 +5,8 @@ import {
   type RedisDriver,
   reconnectDelayMs,
   runScript,
+  ScriptRunner,
+  whyFailed,
 } from './driver.js'
 import type { Script } from './scripts.js'
 
@@ -85,6 +87,7 @@ function scriptCommand(
 class SingleDriver implements RedisDriver {
   readonly isCluster = false
   readonly #make: () => Client
+  readonly #scripts = new ScriptRunner()
   #commands: Client
   #subscriber: Client
   #events: DriverEvents | undefined
@@ -105,11 +108,12 @@ class SingleDriver implements RedisDriver {
   }
 
   async run(script: Script, keys: readonly string[], args: readonly string[]): Promise<unknown> {
-    const client = this.#commands
+    let client = this.#commands
     try {
-      return await runScript(script, (command, text) =>
-        client.sendCommand(scriptCommand(command, text, keys, args)),
-      )
+      return await this.#scripts.run(script, (command, text) => {
+        client = this.#commands
+        return client.sendCommand(scriptCommand(command, text, keys, args))
+      })
     } catch (error) {
       // After a failover the old master is a replica: find the new one.
       const isReplica = messageOf(error).startsWith('READONLY')
@@ -123,7 +127,11 @@ class SingleDriver implements RedisDriver {
   }
 
   subscribe(live: readonly string[]): Promise<unknown> {
-    return this.#subscriber.subscribe(live, this.#onMessage)
+    // What it takes for subscribed already it does not send: an answer shows that messages can come.
+    const answered = this.#subscriber.sendCommand(['PING']).catch((error) => {
+      if (whyFailed(error) !== 'refused') throw error
+    })
+    return Promise.all([this.#subscriber.subscribe(live, this.#onMessage), answered])
   }
 
   unsubscribe(live: readonly string[]): Promise<unknown> {

@@ -27,13 +27,15 @@ interface Waiting {
 }
 
 /** Milliseconds before a node that is busy (loading, failing over) is asked again. */
-const busyDelayMs = 100
+export const busyDelayMs = 100
 
 /**
  * Tasks under way, each with a deadline. While Redis is away they wait, in order; once it has been
  * away for longer than one would wait, they fail at once.
  */
 export class Pending {
+  /** Whether what was refused for now holds up what writes after it. */
+  keepsOrder = true
   readonly #timeoutMs: number
   readonly #maxPending: number
   readonly #onSilence: () => void
@@ -43,6 +45,11 @@ export class Pending {
   #reason: unknown
   #answeredAt = 0
   #timer: NodeJS.Timeout | undefined
+  /** Something that writes was refused for now: what came behind it waits until it is done. */
+  #isHeld = false
+  /** Which of them shows whether it can be done. */
+  #first: Waiting | undefined
+  #nextTry: NodeJS.Timeout | undefined
   #closed: EventStreamError | undefined
 
   /**
@@ -59,7 +66,7 @@ export class Pending {
     if (this.#isUp) return
     this.#isUp = true
     this.#answeredAt = performance.now()
-    for (const waiting of [...this.#tasks]) if (this.#isUp) void this.#attempt(waiting)
+    this.#attemptAll()
   }
 
   down(reason: unknown): void {
@@ -94,7 +101,7 @@ export class Pending {
       }
       this.#tasks.add(waiting)
       this.#timer ??= setInterval(() => this.#check(), Math.max(5, this.#timeoutMs / 20)).unref()
-      if (this.#isUp) void this.#attempt(waiting)
+      if (this.#isUp && !(task.writes && this.#isHeld)) void this.#attempt(waiting)
     })
   }
 
@@ -102,6 +109,26 @@ export class Pending {
   close(error: EventStreamError): void {
     this.#closed = error
     for (const waiting of [...this.#tasks]) this.#settle(waiting, () => waiting.reject(error))
+  }
+
+  #attemptAll(): void {
+    this.#isHeld = false
+    this.#first = undefined
+    clearTimeout(this.#nextTry)
+    this.#nextTry = undefined
+    for (const waiting of [...this.#tasks]) if (this.#isUp) void this.#attempt(waiting)
+  }
+
+  #tryLater(): void {
+    this.#nextTry ??= setTimeout(() => this.#tryFirst(), busyDelayMs).unref()
+  }
+
+  /** Of many that were sent at once, the first ones might still be refused, and the others not. */
+  #tryFirst(): void {
+    this.#nextTry = undefined
+    this.#first = [...this.#tasks].find(({ task, isTrying }) => task.writes && !isTrying)
+    if (this.#first === undefined) this.#isHeld = false
+    else if (this.#isUp) void this.#attempt(this.#first)
   }
 
   async #attempt(waiting: Waiting): Promise<void> {
@@ -114,6 +141,7 @@ export class Pending {
       const result = await task.attempt(lostFor)
       this.#answeredAt = performance.now()
       this.#settle(waiting, () => waiting.resolve(result))
+      if (waiting === this.#first && this.#isUp) this.#attemptAll()
     } catch (error) {
       waiting.isTrying = false
       this.#failed(waiting, error, now)
@@ -124,11 +152,14 @@ export class Pending {
     waiting.lastError = error
     const why = whyFailed(error)
     if (why !== 'lost') this.#answeredAt = performance.now()
+    const { task } = waiting
+    if (task.writes && why === 'busy' && this.keepsOrder) this.#isHeld = true
+    if (task.writes && this.#isHeld) this.#tryLater()
     if (error instanceof EventStreamError) {
       this.#settle(waiting, () => waiting.reject(error))
     } else if (why === 'refused') {
-      this.#settle(waiting, () => waiting.reject(refused(waiting.task, error)))
-    } else {
+      this.#settle(waiting, () => waiting.reject(refused(task, error)))
+    } else if (why === 'lost' || !task.writes || !this.#isHeld) {
       if (why === 'lost') waiting.lostAt ??= triedAt
       setTimeout(() => {
         if (this.#isUp) void this.#attempt(waiting)

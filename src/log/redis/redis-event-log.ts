@@ -29,8 +29,8 @@ import {
 } from '../stream-log.js'
 import { Batches } from './batches.js'
 import { redisConnector } from './connect.js'
-import { whyFailed } from './driver.js'
-import { channelKeys, packEntry, parseStored } from './format.js'
+import { type RedisDriver, whyFailed } from './driver.js'
+import { channelKeys, packEntry, packKey, parseStored } from './format.js'
 import { Link } from './link.js'
 import { type RedisEventLogOptions, resolveRedisOptions } from './options.js'
 import { RedisRegistry } from './redis-registry.js'
@@ -97,6 +97,7 @@ class RedisEventLog implements StreamLog, RemoteLog, RegistryLog {
     }
     this.#subscriptions = new Subscriptions(host, { checkMs: pollIntervalMs })
     this.#link = new Link(redisConnector(redis), link, {
+      prepare: (driver) => this.#prepare(driver),
       message: (live, text) => this.#subscriptions.message(live, text),
       resubscribe: () => this.#subscriptions.resubscribe(),
       check: () => this.#subscriptions.check(),
@@ -131,7 +132,9 @@ class RedisEventLog implements StreamLog, RemoteLog, RegistryLog {
     const what = `The append to ${quote(channel)}`
     const packed = entries.map((entry) => {
       const text = packEntry(entry)
-      return { nonces: '', rest: [entry.idempotencyKey ?? '', String(text.length), text] }
+      const { idempotencyKey } = entry
+      const key = idempotencyKey === undefined ? '' : packKey(idempotencyKey)
+      return { nonces: '', rest: [key, String(text.length), text] }
     })
     const reply = await this.#link.run({
       what,
@@ -293,6 +296,16 @@ class RedisEventLog implements StreamLog, RemoteLog, RegistryLog {
       writes: false,
       attempt: (driver) => driver.command('DEL', ...channelKeys(this.#prefix, channel).keys),
     })
+  }
+
+  /**
+   * A server that has just started, or taken the place of another one, knows no scripts. As soon as one process
+   * told it of this one, later appends of others would overtake those which came too early.
+   */
+  async #prepare(driver: RedisDriver): Promise<void> {
+    // Nodes are made ready one by one, as they are come upon.
+    if (driver.isCluster) return
+    await driver.command('SCRIPT', 'LOAD', this.#scriptsOf(false).append.source)
   }
 
   #noteFailure(error: unknown): void {

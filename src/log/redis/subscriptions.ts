@@ -154,7 +154,7 @@ export class Subscriptions {
     return setTimeout(() => {
       this.#timer = undefined
       this.#sweep()
-        .then(() => this.check())
+      this.check()
         // Redis is away, which its owner knows: all is checked when it is back.
         .catch(() => undefined)
         .finally(() => {
@@ -164,13 +164,15 @@ export class Subscriptions {
   }
 
   /** Unsubscribes from what nobody has followed for a while. */
-  async #sweep(): Promise<void> {
+  #sweep(): void {
     const idle = [...this.#byChannel.values()].filter(
       ({ followers, idleSince }) =>
         followers.size === 0 && performance.now() - idleSince >= this.#lingerMs,
     )
     for (const subscription of idle) this.#forget(subscription)
-    if (idle.length > 0) await this.#host.unsubscribe(idle.map(({ live }) => live))
+    if (idle.length === 0) return
+    // Not waited for: from a dead connection no answer comes, and the look that follows would show it.
+    this.#host.unsubscribe(idle.map(({ live }) => live)).catch(() => undefined)
   }
 
   /** Tells those whose log is not where they are. */

@@ -133,6 +133,66 @@ describeWithRedis('redisEventLog, with a Redis that is away,', () => {
       await log.append('b', [{ data: '2' }])
       expect(log.healths.map(({ state }) => state)).toEqual(['down', 'up'])
     })
+
+    test('connections that were accepted and never answered are given up for new ones', async () => {
+      const log = logOf(clientOf(proxy.url), { timeoutMs: 300 })
+      await log.ready()
+      proxy.freeze()
+      const before = proxy.connections
+      await expect(log.append('a', [{ data: '1' }])).rejects.toThrow(/did not answer in time/)
+      await until(() => proxy.connections >= before + 2)
+      proxy.strand()
+      await until(() => log.health().state === 'up', 15_000)
+      await log.append('b', [{ data: '2' }])
+    })
+
+    test('messages come again when the connection for them alone is dead', async () => {
+      const log = logOf(clientOf(proxy.url), { timeoutMs: 300, pollIntervalMs: 100 })
+      await log.ready()
+      const seen: StoredEvent[] = []
+      await log.follow('a', {
+        append: (entries) => seen.push(...entries),
+        suspect: () => undefined,
+      })
+      proxy.strand([1])
+      const other = logOf(server.url)
+      await other.append('a', [{ data: '1' }])
+      await until(() => log.healths.length >= 2)
+      await other.append('a', [{ data: '2' }])
+      await until(() => seen.length > 0)
+      expect(seen.map(({ data }) => data)).toEqual(['2'])
+      expect(log.healths.map(({ state }) => state)).toEqual(['down', 'up'])
+    })
+
+    test.each(['forgets its scripts', 'starts again', 'refuses them for a while'])(
+      'appends keep their order when Redis %s',
+      async (what) => {
+        const far = await TcpProxy.start(server.url, 2)
+        const log = logOf(clientOf(far.url), { maxEvents: 10_000 })
+        await log.ready()
+        const appended: Promise<unknown>[] = []
+        const append = () => {
+          appended.push(log.append('a', [{ data: String(appended.length + 1) }]))
+        }
+        const timer = setInterval(append, 1)
+        await until(() => appended.length > 50)
+        if (what === 'starts again') await server.restart()
+        else if (what === 'forgets its scripts') await server.cli('SCRIPT', 'FLUSH')
+        else {
+          await server.cli('CONFIG', 'SET', 'min-replicas-to-write', 1)
+          const before = appended.length
+          await until(() => appended.length > before + 200)
+          await server.cli('CONFIG', 'SET', 'min-replicas-to-write', 0)
+        }
+        const count = appended.length
+        await until(() => log.health().state === 'up' && appended.length > count + 200)
+        clearInterval(timer)
+        await Promise.all(appended)
+        const { entries } = await log.read('a', 'earliest', all)
+        expect(entries.map(({ data }) => Number(data))).toEqual(appended.map((_, i) => i + 1))
+        await far.close()
+      },
+    )
   })
 
   test('no more wait than may', async () => {

@@ -63,6 +63,32 @@ describe('Subscriptions', () => {
     expect([suspected, calls[1]]).toEqual([1, 'subscribe {p:a}:l'])
   })
 
+  test('look for what was lost also when nothing answers that a channel is left', async () => {
+    make({ lingerMs: 1, checkMs: 20 })
+    let suspected = 0
+    const stuck = new Subscriptions(
+      {
+        prefix: 'p',
+        subscribe: async () => undefined,
+        unsubscribe: () => new Promise(() => undefined),
+        heads: async (channels) => channels.map(() => heads),
+      },
+      { lingerMs: 1, checkMs: 20 },
+    )
+    const leave = await stuck.follow('a', none)
+    await stuck.follow('b', {
+      append: () => undefined,
+      suspect: () => {
+        suspected += 1
+      },
+    })
+    leave()
+    await until(() => stuck.size === 1)
+    heads = '2-2'
+    await until(() => suspected === 1)
+    stuck.close()
+  })
+
   test('leave nothing of a channel that could not be subscribed to', async () => {
     make({ lingerMs: 1, checkMs: 20 })
     heads = undefined as unknown as string
