@@ -66,7 +66,7 @@ describe('a guardian', () => {
   test('takes nobody for dead who could not be heard of while the store was away', async () => {
     const asked: string[] = []
     const { registry, guardian, stop, stateOf, log } = setUpGuardians({
-      thresholdMs: 600,
+      thresholdMs: 1500,
       checkJobCompletion: ({ streamId }) => void asked.push(streamId),
     })
     await registry.register({ streamId: 'alive' })
@@ -76,7 +76,7 @@ describe('a guardian', () => {
     const store = log.registry
     const away = () => Promise.reject(new Error('away'))
     Object.assign(store, { take: away, get: away, count: away, heartbeat: away })
-    await sleep(800)
+    await sleep(2000)
     for (const name of ['take', 'get', 'count', 'heartbeat']) Reflect.deleteProperty(store, name)
     await until(async () => (await stateOf('dead')) === 'orphaned')
     clearInterval(beating)
