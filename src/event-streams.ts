@@ -1,5 +1,6 @@
 import { checkChannel } from './core/channels.js'
 import type { Cursor } from './core/cursor.js'
+import { seqOf } from './core/entry-id.js'
 import { EventStreamError, quote } from './core/errors.js'
 import { isEndId } from './core/stream-end.js'
 import { type ChannelSource, channelResolver } from './middleware/channel-source.js'
@@ -91,23 +92,28 @@ export class EventStreams extends Streams {
     return answerFetch(request, this.#fetchHost, async () => [checkChannel(id)], rest, begin)
   }
 
-  /** @returns Where a client that has no position begins. */
+  /** @returns Where a client begins, unless that is at its position. */
   async #begin(
     method: string | undefined,
     id: string,
     cursor: Cursor | 'invalid' | undefined,
     source: MakeSource | undefined,
     track: () => Promise<StreamTrack | undefined>,
-  ): Promise<Cursor | 'over' | undefined> {
+  ): Promise<Cursor | 'invalid' | 'over' | undefined> {
     // Whoever comes back had a stream: to start another one in its place would be a surprise.
     if (cursor === undefined && source !== undefined) {
       if (method === 'HEAD') return undefined
       const { origin } = await this.open(id, source, { track: await track() })
       return { id: origin }
     }
-    const origin = await this.origin(id)
-    const hasAll = typeof cursor === 'object' && 'id' in cursor && isEndId(cursor.id)
-    return hasAll ? 'over' : { id: origin }
+    const { origin, head } = await this.known(id)
+    if (cursor === undefined) return { id: origin }
+    if (cursor === 'invalid') return undefined
+    // To begin with what comes now would be a loss that nobody is told of.
+    if ('positions' in cursor) return cursor.positions.has(id) ? undefined : 'invalid'
+    // One behind all there is may be an end that the log has not got, as it was away.
+    const isEnd = cursor.id === head || seqOf(cursor.id) > seqOf(head)
+    return isEndId(cursor.id) && isEnd ? 'over' : undefined
   }
 }
 

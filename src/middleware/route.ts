@@ -1,4 +1,3 @@
-import type { Cursor } from '../core/cursor.js'
 import { EventStreamError, quote } from '../core/errors.js'
 import { isThenable } from '../core/thenable.js'
 import type { Connection } from '../hub/connection.js'
@@ -16,13 +15,13 @@ import { type Track, toTrack } from './track.js'
 /**
  * Makes ready what a request will read, before it is read; for HEAD, finds out whether it can be.
  *
- * @returns Where a client without a position begins; `'over'` when there is nothing it has not got.
+ * @returns Where the client begins, unless that is at its position; `'over'` when there is nothing it has not got.
  */
 export type Begin<Req> = (
   req: Req,
   channels: readonly string[],
   cursor: Wish['cursor'],
-) => Promise<Cursor | 'over' | undefined>
+) => Promise<Wish['cursor'] | 'over'>
 
 /** Keeps the list of connections. */
 export interface ConnectionTracker {
@@ -193,7 +192,7 @@ export class Route<Req> {
     const { startFrom = 'now' } = this.#options
     const place = await this.#begin?.(req, channels, cursor)
     if (place === 'over') return place
-    return this.#host.hub.prepare({ channels, cursor: cursor ?? place, startFrom })
+    return this.#host.hub.prepare({ channels, cursor: place ?? cursor, startFrom })
   }
 
   #open(

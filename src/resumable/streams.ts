@@ -172,18 +172,14 @@ export class Streams {
     id: string,
     { after }: { readonly after?: string | undefined } = {},
   ): Promise<ReadableStream<StreamEvent>> {
-    const origin = await this.origin(id)
+    const { origin } = await this.known(id)
     return toReadable(id, (left) => readEntries(this.log, id, after ?? origin, left))
   }
 
-  /**
-   * The place before a stream's first chunk.
-   *
-   * @throws EventStreamError `ERR_STREAM_UNKNOWN`, `ERR_STREAM_KIND`.
-   */
-  async origin(id: string): Promise<EntryId> {
+  /** @throws EventStreamError `ERR_STREAM_UNKNOWN`, `ERR_STREAM_KIND`. */
+  async known(id: string): Promise<StreamPlace> {
     const place = await this.place(id)
-    if (place !== undefined) return place.origin
+    if (place !== undefined) return place
     throw new EventStreamError(
       'ERR_STREAM_UNKNOWN',
       `There is no stream ${quote(id)}: it never was, or is no longer kept.`,

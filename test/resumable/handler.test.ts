@@ -81,6 +81,33 @@ describe('a handler of streams', () => {
     expect(faucets.size).toBe(1)
   })
 
+  test.each([
+    ['of other channels', 'b~1-5*c~3-4', 'invalid'],
+    ['of the end of a shorter stream', '1-0', 'unknown'],
+    ['of the end of one as long as this is by now', '2-0', 'unknown'],
+  ])(
+    'tells whoever comes with the position %s that it is none of this one',
+    async (_of, lastEventId, reason) => {
+      const { get, faucet } = await serveAnswers()
+      const first = await get('/answers/a')
+      const source = await faucet('a')
+      source.give('1', '2')
+      await first.received(2)
+      const during = await get('/answers/a', { lastEventId })
+      await during.opened()
+      source.end()
+      await Promise.all([first.end(), during.end()])
+      const after = await get('/following/a', { lastEventId })
+      await after.end()
+      for (const client of [during, after]) {
+        const resets = client.control.filter(({ event }) => event === 'stream-reset')
+        expect(resets.map(({ data }) => data)).toEqual([
+          JSON.stringify({ channels: ['a'], reason }),
+        ])
+      }
+    },
+  )
+
   test('creates and streams in one response to a POST', async () => {
     const { get, faucet } = await serveAnswers()
     const client = await get('/answers/p', { method: 'POST' })
