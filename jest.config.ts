@@ -22,6 +22,7 @@ const config: Config = {
   },
   // These packages are ES modules only, and Jest on Node 20 runs CommonJS: compile them too.
   transformIgnorePatterns: ['/node_modules/(?!eventsource/|eventsource-parser/|@fanoutio/)'],
+  testSequencer: '<rootDir>/test/support/property-tests-first.cjs',
   // A worker that has run a hundred files holds so much that everything in it is slow.
   workerIdleMemoryLimit: '700MB',
   moduleNameMapper: { '^(\\.{1,2}/.*)\\.js$': '$1' },
