@@ -73,6 +73,7 @@ export class GripRun {
   partial = 0
   /** Requests by which the proxy asked for what clients missed. */
   links = 0
+  linksAnswered = 0
   /** Where clients connect. */
   place: Place & { isKilled: boolean }
   readonly #url: string
@@ -160,10 +161,11 @@ export class GripRun {
   }
 
   /** What an app process publishes. */
-  readonly hear = ({ published, acknowledged, partial, links }: News): void => {
+  readonly hear = ({ published, acknowledged, partial, links, linksAnswered }: News): void => {
     this.published += published
     this.partial += partial
     this.links += links
+    this.linksAnswered += linksAnswered
     this.journal.acknowledge(acknowledged)
     if (published > 0) this.#lastPublishedAt = performance.now()
   }
