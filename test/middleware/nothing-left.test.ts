@@ -7,6 +7,23 @@ import { startServer } from '../support/server.js'
 import { until } from '../support/until.js'
 import { countFollowers } from '../support/wrap-log.js'
 
+/** An `authorize` that waits for the test's word. */
+function heldAuthorization() {
+  let ask: () => void = () => undefined
+  const asked = new Promise<void>((resolve) => {
+    ask = resolve
+  })
+  let allow: () => void = () => undefined
+  const allowed = new Promise<boolean>((resolve) => {
+    allow = () => resolve(true)
+  })
+  const authorize = () => {
+    ask()
+    return allowed
+  }
+  return { asked, allow, authorize }
+}
+
 describe('after the last client has gone', () => {
   test('1000 connects and disconnects leave no listener, timer or subscription', async () => {
     const { log, counts } = countFollowers(memoryEventLog())
@@ -64,17 +81,7 @@ describe('after the last client has gone', () => {
   test('one that leaves while its channels are looked up leaves nothing either', async () => {
     const { log, counts } = countFollowers(memoryEventLog())
     const { eventStream, app, serve } = setUp({ log })
-    let ask: () => void = () => undefined
-    const asked = new Promise<void>((resolve) => {
-      ask = resolve
-    })
-    let answer: (allowed: boolean) => void = () => undefined
-    const authorize = () => {
-      ask()
-      return new Promise<boolean>((resolve) => {
-        answer = resolve
-      })
-    }
+    const { asked, allow, authorize } = heldAuthorization()
     let closed = false
     app.use((_req, res, next) => {
       res.on('close', () => {
@@ -90,7 +97,7 @@ describe('after the last client has gone', () => {
     controller.abort()
     await pending
     await until(() => closed)
-    answer(true)
+    allow()
     await new Promise((resolve) => setImmediate(resolve))
     expect([counts.follows, eventStream.connections().length]).toEqual([0, 0])
     await log.close()
@@ -109,17 +116,7 @@ describe('after the last client has gone', () => {
 
   test('one that waited behind another, and whose connection closes before it opens, opens nothing', async () => {
     const { eventStream, app } = setUp()
-    let ask: () => void = () => undefined
-    const asked = new Promise<void>((resolve) => {
-      ask = resolve
-    })
-    let answer: (allowed: boolean) => void = () => undefined
-    const authorize = () => {
-      ask()
-      return new Promise<boolean>((resolve) => {
-        answer = resolve
-      })
-    }
+    const { asked, allow, authorize } = heldAuthorization()
     app.get('/first', eventStream('a'))
     app.get('/second', eventStream('b', { authorize }))
     const { url } = await startServer(app)
@@ -131,7 +128,7 @@ describe('after the last client has gone', () => {
     await until(() => eventStream.count('a') === 1)
     socket.destroy()
     await until(() => eventStream.count('a') === 0)
-    answer(true)
+    allow()
     await new Promise((resolve) => setImmediate(resolve))
     expect(eventStream.connections()).toEqual([])
   })

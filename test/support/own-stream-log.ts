@@ -1,18 +1,11 @@
 import { memoryEventLog } from '../../src/index.js'
 import type { StreamLog } from '../../src/log/stream-log.js'
+import { countedFollow } from './wrap-log.js'
 
 /** A memory log that keeps streams, with some methods of its own, which counts who follows. */
 export function ownStreamLog(own: (inner: StreamLog) => Partial<StreamLog> = () => ({})) {
   const inner = memoryEventLog()
-  const counts = { followers: 0 }
-  const follow: StreamLog['follow'] = async (...args) => {
-    const unfollow = await inner.follow(...args)
-    counts.followers += 1
-    return () => {
-      counts.followers -= 1
-      unfollow()
-    }
-  }
+  const { follow, counts } = countedFollow(inner)
   const methods: Partial<StreamLog> = { follow, ...own(inner) }
   const log = new Proxy(inner, {
     get: (target, name) => {

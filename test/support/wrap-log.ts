@@ -26,17 +26,21 @@ export interface CountedLog {
 }
 
 export function countFollowers(inner: EventLog): CountedLog {
+  const { follow, counts } = countedFollow(inner)
+  return { log: wrapLog(inner, { follow }), counts }
+}
+
+/** A log's `follow`, and how often it was called. */
+export function countedFollow(inner: EventLog) {
   const counts: FollowCounts = { followers: 0, follows: 0 }
-  const log = wrapLog(inner, {
-    follow: async (...args) => {
-      const unfollow = await inner.follow(...args)
-      counts.followers += 1
-      counts.follows += 1
-      return () => {
-        counts.followers -= 1
-        unfollow()
-      }
-    },
-  })
-  return { log, counts }
+  const follow: EventLog['follow'] = async (...args) => {
+    const unfollow = await inner.follow(...args)
+    counts.followers += 1
+    counts.follows += 1
+    return () => {
+      counts.followers -= 1
+      unfollow()
+    }
+  }
+  return { follow, counts }
 }
