@@ -136,7 +136,8 @@ export interface EventStreamOptions<Channels = AnyChannels> {
    * Milliseconds, in whole seconds: how often a proxy asks, once for all clients of the same channels,
    * whether they missed something. It is the longest that an event takes when the process ended
    * between storing and publishing it; and what keeps the positions of idle channels in the log, so it
-   * must be less than the log's `maxAgeMs`.
+   * must be less than the log's `maxAgeMs`. When it is not more than `keepAliveMs`, the answers are the
+   * keep-alives of held streams, so that one that the proxy asks no more for is silent.
    * @defaultValue 30_000
    */
   readonly gripPollMs?: number | undefined

@@ -16,10 +16,7 @@ export const isLong = seconds >= 20
 /** Milliseconds that clients are told to wait before they come back. */
 export const retryMs = 100
 
-/**
- * What clients wait for a sign of life, as they should, since keep-alives come every 15 seconds: now and
- * then, when an origin is killed, a Pushpin 1.36 asks no more, and is silent.
- */
+/** What clients wait for a sign of life, as they should: keep-alives come every 15 seconds, or oftener. */
 const silenceMs = 20_000
 
 /** More than any run publishes, so that no reset is due. */
@@ -73,7 +70,6 @@ export class GripRun {
   partial = 0
   /** Requests by which the proxy asked for what clients missed. */
   links = 0
-  linksAnswered = 0
   /** Where clients connect. */
   place: Place & { isKilled: boolean }
   readonly #url: string
@@ -161,11 +157,10 @@ export class GripRun {
   }
 
   /** What an app process publishes. */
-  readonly hear = ({ published, acknowledged, partial, links, linksAnswered }: News): void => {
+  readonly hear = ({ published, acknowledged, partial, links }: News): void => {
     this.published += published
     this.partial += partial
     this.links += links
-    this.linksAnswered += linksAnswered
     this.journal.acknowledge(acknowledged)
     if (published > 0) this.#lastPublishedAt = performance.now()
   }

@@ -120,6 +120,15 @@ describeWithPushpin('a stream that Pushpin holds', () => {
     expect(client.text.slice(opening.length)).toBe(text)
   })
 
+  test('is kept alive by the answers to what Pushpin asks, where it asks as often as that', async () => {
+    const { eventStream, app, connect } = grip.setUp({ gripPollMs: 1000, keepAliveMs: 60_000 })
+    app.get('/events', eventStream(newName(), newName()))
+    const client = await (await connect('/events')).opened()
+    const opening = client.text
+    await until(() => client.text.length > opening.length + 2)
+    expect(client.text.slice(opening.length)).toMatch(/^(:\n)+$/)
+  })
+
   test('has the headers of a stream, and none of the proxy', async () => {
     const { eventStream, app, connect } = grip.setUp()
     app.use((_req, res, next) => {

@@ -43,7 +43,6 @@ export interface News {
   readonly partial: number
   /** Requests by which a proxy asked for what its clients missed. */
   readonly links: number
-  readonly linksAnswered: number
 }
 
 type Message = { readonly port: number } | { readonly done: string } | News

@@ -19,12 +19,7 @@ const eventStream = new EventStream({
 })
 const route = eventStream((req) => req.url.slice(1).split(','), routeOptions)
 const server = createServer((req, res) => {
-  if (req.url.includes('grip-link=')) {
-    news.links += 1
-    res.once('finish', () => {
-      news.linksAnswered += 1
-    })
-  }
+  if (req.url.includes('grip-link=')) news.links += 1
   route(req, res)
 })
 
@@ -89,7 +84,7 @@ const triedAt = new Map()
 const pad = 'x'.repeat(padding ?? 0)
 
 function nothingNew() {
-  return { published: 0, acknowledged: [], rejected: {}, partial: 0, links: 0, linksAnswered: 0 }
+  return { published: 0, acknowledged: [], rejected: {}, partial: 0, links: 0 }
 }
 
 function tell() {

@@ -20,8 +20,8 @@ interface Hold {
   readonly channels: Map<string, string | undefined>
   readonly link: string
   readonly linkMs: number
-  readonly keepAliveText: string
-  readonly keepAliveMs: number
+  /** What breaks a silence, and after how long. */
+  readonly keepAlive: { readonly text: string; readonly ms: number } | undefined
 }
 
 /** Asks an origin by a link, with `Grip-Last`. */
@@ -49,14 +49,18 @@ export function readHold(headers: IncomingHttpHeaders): Hold | undefined {
       return [name, prevId]
     })
   const link = match(/^<([^<>,;]+)>; rel=next; timeout=(\d+)$/, headers['grip-link'])
-  const keepAlive = match(/^(.*); format=cstring; timeout=(\d+)$/, headers['grip-keep-alive'])
   return {
     channels: new Map(channels),
     link: link[0],
     linkMs: Number(link[1]) * 1000,
-    keepAliveText: keepAlive[0].replaceAll('\\n', '\n'),
-    keepAliveMs: Number(keepAlive[1]) * 1000,
+    keepAlive: readKeepAlive(headers['grip-keep-alive']),
   }
+}
+
+function readKeepAlive(header: unknown): Hold['keepAlive'] {
+  if (header === undefined) return undefined
+  const [text, seconds] = match(/^(.*); format=cstring; timeout=(\d+)$/, header)
+  return { text: text.replaceAll('\\n', '\n'), ms: Number(seconds) * 1000 }
 }
 
 /** A client whose response Fanout holds. */
@@ -140,9 +144,10 @@ export class FanoutClient {
   /** From now on there is silence. */
   #rest(): void {
     this.#stop()
-    const { linkMs, keepAliveMs, keepAliveText } = this.#hold
+    const { linkMs, keepAlive } = this.#hold
     this.#linkTimer = setTimeout(() => this.#recover(), linkMs)
-    this.#keepAliveTimer = setInterval(() => this.#res.write(keepAliveText), keepAliveMs)
+    if (keepAlive === undefined) return
+    this.#keepAliveTimer = setInterval(() => this.#res.write(keepAlive.text), keepAlive.ms)
   }
 
   #stop(): void {

@@ -88,8 +88,8 @@ export interface HoldInstruction {
   readonly link: string
   /** Seconds after which the proxy asks the link. */
   readonly linkSeconds: number
-  readonly keepAliveText: string
-  readonly keepAliveSeconds: number
+  /** What the proxy writes after so many seconds of silence, by itself. */
+  readonly keepAlive: { readonly text: string; readonly seconds: number } | undefined
 }
 
 /**
@@ -102,7 +102,9 @@ export function holdHeaders(hold: HoldInstruction): Record<string, string> {
   const instruct = new GripInstruct()
   instruct.setHoldStream()
   instruct.setNextLink(hold.link, hold.linkSeconds)
-  instruct.setKeepAlive(hold.keepAliveText, hold.keepAliveSeconds)
+  if (hold.keepAlive !== undefined) {
+    instruct.setKeepAlive(hold.keepAlive.text, hold.keepAlive.seconds)
+  }
   if (form === 'composed') instruct.meta = { id_format: composedIdFormat(prefix, channels) }
   const filter = form === 'composed' ? '; filter=build-id' : ''
   const subscriptions = channels.map(

@@ -116,8 +116,20 @@ export class GripHold {
   ): Promise<void> {
     if (form === 'composed') await this.#options.onComposed()
     const missed = await this.#missed(form, channels, positions, maxBodyBytes.link, true)
-    if (isOver(missed)) sendLast(res, missed.text)
-    else this.#answer(req, res, link, form, channels, missed)
+    if (isOver(missed)) {
+      sendLast(res, missed.text)
+      return
+    }
+    const keepAlive = this.#answersKeepAlive ? this.#options.keepAliveText : ''
+    this.#answer(req, res, link, form, channels, { ...missed, text: missed.text || keepAlive })
+  }
+
+  /**
+   * Whether what a proxy asks for is answered often enough to be the keep-alive. Its own ones go on for
+   * a stream whose question it has forgotten, which gets nothing else.
+   */
+  get #answersKeepAlive(): boolean {
+    return this.#options.pollMs <= this.#options.keepAliveMs
   }
 
   async #start(channels: readonly string[], { cursor, startFrom }: HeldRequest) {
@@ -152,6 +164,7 @@ export class GripHold {
     { text, positions, isComplete }: Missed,
   ): void {
     const { prefix, proof, kicks, pollMs, keepAliveMs, keepAliveText } = this.#options
+    const seconds = Math.max(1, Math.floor(keepAliveMs / 1000))
     const room = maxGripChannels - channels.length
     const signature = proof.sign(channels, kicks.generation)
     setHead(res)
@@ -164,8 +177,7 @@ export class GripHold {
       isControlled: room > 1 && readFeatures(req).canRequireChannel,
       link: room > 0 ? link.of(req) : link.of(req, signature),
       linkSeconds: isComplete ? Math.ceil(pollMs / 1000) : soonSeconds,
-      keepAliveText,
-      keepAliveSeconds: Math.max(1, Math.floor(keepAliveMs / 1000)),
+      keepAlive: this.#answersKeepAlive ? undefined : { text: keepAliveText, seconds },
     })
     for (const [name, value] of Object.entries(headers)) res.setHeader(name, value)
     res.end(text)
