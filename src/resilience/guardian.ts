@@ -125,10 +125,14 @@ export class StreamGuardian extends EventEmitter<GuardianEvents> {
     this.#outages = new Outages(this.#streams.store, {
       harmlessMs: thresholdMs - heartbeatMs,
       restMs: thresholdMs,
+      startMs: heartbeatMs,
     })
   }
 
-  /** Looks now, and then at each interval. Called again, it does nothing. */
+  /**
+   * Looks now, and then at each interval. What it may decide it decides from `registry.heartbeatMs` on, by when all that
+   * lives was heard of, even if the store was away until now. Called again, it does nothing.
+   */
   start(): void {
     if (this.#timer !== undefined) return
     this.#timer = setInterval(() => void this.#look(), this.#intervalMs).unref()

@@ -8,6 +8,8 @@ export interface OutagesOptions {
   readonly harmlessMs: number
   /** Milliseconds after an outage by which all that lives was heard of again. */
   readonly restMs: number
+  /** Milliseconds after the start, as there may just have been one. */
+  readonly startMs: number
 }
 
 /**
@@ -17,6 +19,7 @@ export interface OutagesOptions {
 export class Outages {
   readonly #store: RegistryStore
   readonly #restMs: number
+  readonly #startMs: number
   /** Between two questions, and for each: together no more than is harmless. */
   readonly #patienceMs: number
   #timer: NodeJS.Timeout | undefined
@@ -24,19 +27,21 @@ export class Outages {
   #isAway = false
   #restUntil = Number.NEGATIVE_INFINITY
 
-  constructor(store: RegistryStore, { harmlessMs, restMs }: OutagesOptions) {
+  constructor(store: RegistryStore, { harmlessMs, restMs, startMs }: OutagesOptions) {
     this.#store = store
     this.#restMs = restMs
+    this.#startMs = startMs
     this.#patienceMs = Math.max(harmlessMs / 2, minPatienceMs)
   }
 
-  /** Whether the store is away, or was until a moment ago. */
+  /** Whether the store is away, or was, or may have been, until a moment ago. */
   get isRecent(): boolean {
     return this.#isAway || performance.now() < this.#restUntil
   }
 
   /** Notices outages between two looks as well. */
   start(): void {
+    this.#restUntil = Math.max(this.#restUntil, performance.now() + this.#startMs)
     this.#timer ??= setInterval(() => this.#ask(), this.#patienceMs).unref()
   }
 

@@ -84,4 +84,20 @@ describe('a guardian', () => {
     expect(asked).toEqual(['dead'])
     expect(await stateOf('alive')).toBe('active')
   })
+
+  test('takes nobody for dead who has one heartbeat to be heard of, when it starts after such a time', async () => {
+    const { registry, guardian, stop, stateOf } = setUpGuardians(
+      { thresholdMs: 1600 },
+      { registry: { heartbeatMs: 1500, orphanAfterMs: 60_000 } },
+    )
+    await registry.register({ streamId: 'alive' })
+    await registry.register({ streamId: 'dead' })
+    await sleep(1700)
+    guardian.start()
+    await registry.heartbeat('alive')
+    await until(async () => (await stateOf('dead')) === 'orphaned')
+    const alive = await stateOf('alive')
+    await stop()
+    expect(alive).toBe('active')
+  })
 })
