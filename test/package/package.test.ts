@@ -103,6 +103,11 @@ describe('the package', () => {
     ])
   })
 
+  test('has a program, which can be run in a clone as well', async () => {
+    const { stdout } = await run(join(root, 'dist/cli.js'), ['--help'])
+    expect(stdout).toContain('headwater doctor')
+  })
+
   test('has a client for Node, and another one for browsers that needs nothing of Node', async () => {
     const output = await node(
       'client.mjs',
