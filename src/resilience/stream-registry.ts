@@ -58,10 +58,15 @@ export class StreamRegistry {
     const fields = checkFields(streamType, userId, metadata)
     const record = newRecord(id, 'stream', fields, options.lifetimeMs)
     const leaseMs = options.orphanAfterMs
-    const [isNew, { outcome, info }] = await Promise.all([
-      calls.register.call(record),
-      log.claim(id, { token: sharedToken, leaseMs, limits }),
-    ])
+    const registering = calls.register.call(record)
+    const claiming = log.claim(id, { token: sharedToken, leaseMs, limits })
+    const [isNew, { outcome, info }] = await Promise.all([registering, claiming]).catch(
+      async (error) => {
+        // Or who tries again would be told that somebody else has it.
+        if (await registering.catch(() => false)) await calls.remove.call(id).catch(() => false)
+        throw error
+      },
+    )
     if (outcome === 'owned') {
       if (!isNew && seqOf(info.head) === seqOf(info.origin)) await this.#undo(id)
       return isNew

@@ -55,6 +55,15 @@ describe('the registry', () => {
     source.end()
   })
 
+  test('lets who could not register a stream, as the log was away, try again', async () => {
+    const log = memoryEventLog()
+    const { registry } = setUpRegistry({ log })
+    Object.assign(log, { claim: () => Promise.reject(new Error('away')) })
+    await expect(registry.register({ streamId: 'a', userId: 'ann' })).rejects.toThrow('away')
+    Reflect.deleteProperty(log, 'claim')
+    expect(await registry.register({ streamId: 'a', userId: 'ann' })).toBe(true)
+  })
+
   test('begins nothing for a record that has ended, though the log has forgotten its stream', async () => {
     const log = memoryEventLog()
     const { registry } = setUpRegistry({ log })
