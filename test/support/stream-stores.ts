@@ -48,10 +48,14 @@ export async function startStore(name: StoreName): Promise<StreamStore> {
 }
 
 /** A log as one more process has it. */
-export function openLog(name: StoreName | 'memory', url: string): StreamLog {
+export function openLog(
+  name: StoreName | 'memory',
+  url: string,
+  own: { readonly timeoutMs?: number } = {},
+): StreamLog {
   if (name === 'memory') return memoryEventLog()
   // Orphans are found at the next look.
-  const options = { pollIntervalMs: 200, timeoutMs: 2000, onHealth: () => undefined }
+  const options = { pollIntervalMs: 200, timeoutMs: 2000, onHealth: () => undefined, ...own }
   if (name === 'redis') return redisEventLog({ redis: url, ...options })
   return postgresEventLog({ pool: url, ...options })
 }
