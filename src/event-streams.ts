@@ -58,6 +58,7 @@ export class EventStreams extends Streams {
     options: StreamRouteOptions<Req> = {},
   ): EventStreamHandler<Req> {
     checkSource(source)
+    checkStart(options)
     checkRouteOptions(options)
     this.checkLog()
     const resolve = channelResolver([id], 1)
@@ -83,6 +84,7 @@ export class EventStreams extends Streams {
     options: Omit<FetchOptions, 'startFrom'> = {},
   ): Promise<Response> {
     checkSource(source)
+    checkStart(options)
     checkFetchOptions(options)
     this.checkLog()
     const { track, ...rest } = options
@@ -115,6 +117,15 @@ export class EventStreams extends Streams {
     const isEnd = cursor.id === head || seqOf(cursor.id) > seqOf(head)
     return isEndId(cursor.id) && isEnd ? 'over' : undefined
   }
+}
+
+/** JavaScript has no types that leave it out, and it would be ignored. */
+function checkStart(options: object): void {
+  if (Object(options).startFrom === undefined) return
+  throw new EventStreamError(
+    'ERR_OPTION',
+    'Routes of streams have no option "startFrom": a stream is read from its beginning.',
+  )
 }
 
 function checkSource(source: unknown): void {

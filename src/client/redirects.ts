@@ -24,8 +24,10 @@ export function followingRedirects(fetch: Fetch = globalThis.fetch): Fetch {
       if (location === null || ![301, 302, 303, 307, 308].includes(status)) return response
       // So that its connection ends.
       response.body?.cancel().catch(() => undefined)
-      const next = new URL(location, url)
-      if (!/^https?:$/.test(next.protocol) || count === maxRedirects) throw refused(status)
+      const next = URL.canParse(location, url.href) ? new URL(location, url) : undefined
+      if (!next || !/^https?:$/.test(next.protocol) || count === maxRedirects) {
+        throw refused(status)
+      }
       const headers = next.origin === url.origin ? init.headers : only(harmless, init.headers)
       const isGet = status === 303 || (status < 303 && init.method === 'POST')
       init = { ...init, headers, ...(isGet && { method: 'GET', body: null }) }

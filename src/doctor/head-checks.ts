@@ -12,8 +12,10 @@ export function checkHead(probe: Probe, head: IncomingMessage, target: Target): 
   return [...findings, ...checkCaching(head), ...checkFraming(head), ...checkCors(head, target)]
 }
 
-function checkRedirects(hops: readonly Hop[], { headers, method }: Target): Finding[] {
-  return hops.map(({ status, from, to }) => {
+function checkRedirects(all: readonly Hop[], { headers, method }: Target): Finding[] {
+  // In a circle, each of them comes several times.
+  const hops = new Map(all.map((hop) => [`${hop.status} ${hop.from} ${hop.to}`, hop]))
+  return [...hops.values()].map(({ status, from, to }) => {
     const where = `${status} to ${quoted(shown(to))}`
     if (from.protocol === 'https:' && to.protocol === 'http:') {
       const fix = 'Redirect to https:, or give clients the right URL.'

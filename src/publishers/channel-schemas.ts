@@ -86,7 +86,7 @@ export function checkEvent(
   }
   const schema = schemas.get(name)
   if (schema === undefined) {
-    const known = [...schemas.keys()].map(quote).join(', ')
+    const known = [...schemas.keys()].map(quote).join(', ') || 'none at all'
     throw new EventStreamError(
       'ERR_SCHEMA',
       `The channel ${quote(channel)} has no event ${quote(name)}; it has ${known}.`,
@@ -170,9 +170,15 @@ function patternOf(name: string): RegExp | undefined {
 function checkSchemas(channel: string, events: unknown): EventSchemas {
   const where = `schemas[${quote(channel)}]`
   const schemas = new Map<string, StandardSchema>()
+  if (standardOf(events) !== undefined) {
+    throw new EventStreamError(
+      'ERR_OPTION',
+      `${where} is a schema itself; give schemas by the names of events, such as { message: schema }.`,
+    )
+  }
   for (const [name, schema] of entriesOf(where, events)) {
     checkName(name)
-    const { version, validate } = Object(Object(schema)['~standard'])
+    const { version, validate } = Object(standardOf(schema))
     if (version !== 1 || typeof validate !== 'function') {
       throw new EventStreamError(
         'ERR_OPTION',
@@ -183,6 +189,11 @@ function checkSchemas(channel: string, events: unknown): EventSchemas {
     schemas.set(name, schema as StandardSchema)
   }
   return schemas
+}
+
+/** @returns undefined for what is no schema. */
+function standardOf(value: unknown): unknown {
+  return Object(value)['~standard']
 }
 
 function entriesOf(what: string, value: unknown): [string, unknown][] {

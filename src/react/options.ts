@@ -6,7 +6,7 @@ export type StreamAddress = Address | null | undefined
 /**
  * Of the connection, as in `createEventSource`. Components with the same address, `key` and plain values share one.
  * Of functions those that were rendered last are called, without a new connection; `storage`, `position`,
- * `recover` and `tabs` count when it is opened.
+ * `recover` and `shareTabs` count when it is opened.
  */
 export interface SharedOptions
   extends Omit<EventSourceOptions, 'signal' | 'maxQueuedEvents' | `on${string}`> {

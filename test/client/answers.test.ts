@@ -266,6 +266,7 @@ describe('the client, redirected', () => {
   test.each([
     ['in a circle', '/'],
     ['to what is no server', 'data:text/event-stream,data: 1%0A%0A'],
+    ['to what is no address', 'http://['],
   ])('gives up when it is sent %s', async (_name, location) => {
     const { url } = await startServer((_req, res) => {
       res.writeHead(302, { Location: location }).end()

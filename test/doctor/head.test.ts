@@ -1,4 +1,6 @@
 import { expect, test } from '@jest/globals'
+import { diagnose } from '../../src/doctor/diagnose.js'
+import { checkTarget } from '../../src/doctor/options.js'
 import { startServer } from '../support/server.js'
 import { bad, begin, look } from './look.js'
 
@@ -94,12 +96,17 @@ test('tells of a redirect at the same origin, and of one that makes GET of POST'
   })
 })
 
-test('ends a circle of redirects', async () => {
+test('ends a circle of redirects, and tells of each of them once', async () => {
   const { url } = await startServer((_req, res) => void res.writeHead(302, { Location: '/' }).end())
-  expect((await look(url)).status).toMatchObject({
-    level: 'problem',
-    what: expect.stringMatching(/a redirect that leads nowhere, or too many/),
-  })
+  const { findings } = await diagnose(checkTarget({ url: `${url}/`, seconds: 1, connections: 0 }))
+  expect(findings).toMatchObject([
+    { check: 'redirect', level: 'warning', what: `302 to "${url}/".` },
+    {
+      check: 'status',
+      level: 'problem',
+      what: expect.stringMatching(/a redirect that leads nowhere, or too many/),
+    },
+  ])
 })
 
 test('sends headers, user and password, and shows none of them, whatever the server sends back', async () => {

@@ -59,7 +59,7 @@ describe('schemas', () => {
 
   test('refuse what does not fit, say where, and nothing is published', async () => {
     const log = memoryEventLog()
-    const eventStream: EventStream = new EventStream({ log, schemas })
+    const eventStream: EventStream = new EventStream({ log, schemas: { ...schemas, none: {} } })
     const refused = async (channel: string, event: object) => {
       const error = await eventStream.publishEvent(channel, event).catch((error: unknown) => error)
       expect(error).toMatchObject({ name: 'EventStreamError', code: 'ERR_SCHEMA' })
@@ -76,6 +76,7 @@ describe('schemas', () => {
       await refused('room-7', { event: 'toString' }),
       await refused('room-7', { raw: 'text' }),
       await refused('room-lobby', { data: { text: 'hi' } }),
+      await refused('none', { data: 1 }),
     ].map(({ message }) => message)
     expect(messages).toEqual([
       expect.stringMatching(/^The data of "left" does not fit its schema: user: /),
@@ -83,12 +84,13 @@ describe('schemas', () => {
       'The channel "room-7" has no event "toString"; it has "message", "left".',
       'The channel "room-7" has schemas, and raw text fits none: give data.',
       'The channel "room-lobby" has no event "message"; it has "hello".',
+      'The channel "none" has no event "message"; it has none at all.',
     ])
     await expect(eventStream.publishEvent('room-7', null as never)).rejects.toMatchObject({
       code: 'ERR_EVENT',
     })
     expect(await stored(log, 'room-7')).toEqual([])
-    expect(eventStream.metrics()).toMatchObject({ publishing: { events: 0, failures: 7 } })
+    expect(eventStream.metrics()).toMatchObject({ publishing: { events: 0, failures: 8 } })
   })
 
   test.each([
@@ -276,7 +278,7 @@ describe('a schema that takes its time', () => {
 
 test.each<[string, unknown, RegExp]>([
   ['no object', 7, /schemas is 7; give schemas such as/],
-  ['no events', { a: z.string() }, /schemas\["a"\]\[".*"\] is .*; give a schema of zod/],
+  ['no events', { a: z.string() }, /schemas\["a"\] is a schema itself; give .* of events/],
   ['no schema', { a: { message: {} } }, /schemas\["a"\]\["message"\] is an object; give a schema/],
   ['no channel', { 'a\n': {} }, /is no channel name/],
   ['a reserved event', { a: { 'stream-end': z.any() } }, /tells clients about the stream itself/],

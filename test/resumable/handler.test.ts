@@ -186,9 +186,13 @@ describe('a handler of streams', () => {
     source.end()
   })
 
-  test('refuses at once what can never work', () => {
+  test('refuses at once what can never work', async () => {
     const { streams } = setUp().eventStream
     expect(() => streams.handler('{id}', 'text' as never)).toThrow(/source of a stream is "text"/)
+    const late = { startFrom: 'now' } as object
+    expect(() => streams.handler('{id}', undefined, late)).toThrow(/have no option "startFrom"/)
+    const asked = streams.fetch(new Request('http://x/'), 'a', () => ['1'], late)
+    await expect(asked).rejects.toMatchObject({ code: 'ERR_OPTION' })
     const log = wrapLog(memoryEventLog(), {})
     expect(() => setUp({ log }).eventStream.streams.handler('{id}')).toThrow(/keeps no streams/)
     expect(() => setUp({ streams: { leaseMs: 1 } })).toThrow(/leaseMs is 1/)
