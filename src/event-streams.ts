@@ -8,7 +8,7 @@ import { Endpoint, type EndpointHost } from './middleware/endpoint.js'
 import { answerFetch, checkFetchOptions, type FetchOptions } from './middleware/fetch.js'
 import type { EventStreamHandler } from './middleware/handler.js'
 import type { RequestLike } from './middleware/request.js'
-import type { Begin } from './middleware/route.js'
+import type { Begin, MakeReady } from './middleware/route.js'
 import { checkRouteOptions, type RouteOptions } from './middleware/route-options.js'
 import { toTrack } from './middleware/track.js'
 import type { MakeSource, Source, SourceContext } from './resumable/source.js'
@@ -68,7 +68,9 @@ export class EventStreams extends Streams {
       const tracking = async () => track && toTrack(track, req)
       return this.#begin(req.method, channel as string, cursor, make, tracking)
     }
-    return new Endpoint(this.#host.newHost(), resolve, rest, begin).handler
+    const host = this.#host.newHost()
+    if (track !== undefined) host.tracker.checkLog()
+    return new Endpoint(host, resolve, rest, begin).handler
   }
 
   /**
@@ -94,20 +96,28 @@ export class EventStreams extends Streams {
     return answerFetch(request, this.#fetchHost, async () => [checkChannel(id)], rest, begin)
   }
 
-  /** @returns Where a client begins, unless that is at its position. */
   async #begin(
     method: string | undefined,
     id: string,
     cursor: Cursor | 'invalid' | undefined,
     source: MakeSource | undefined,
     track: () => Promise<StreamTrack | undefined>,
-  ): Promise<Cursor | 'invalid' | 'over' | undefined> {
+  ): Promise<MakeReady> {
     // Whoever comes back had a stream: to start another one in its place would be a surprise.
-    if (cursor === undefined && source !== undefined) {
-      if (method === 'HEAD') return undefined
-      const { origin } = await this.open(id, source, { track: await track() })
+    if (cursor !== undefined || source === undefined) return () => this.#placeOf(id, cursor)
+    if (method === 'HEAD') return async () => undefined
+    const tracked = this.tracked(await track())
+    return async () => {
+      const { origin } = await this.start(id, source, tracked)
       return { id: origin }
     }
+  }
+
+  /** @returns Where a client begins, unless that is at its position. */
+  async #placeOf(
+    id: string,
+    cursor: Cursor | 'invalid' | undefined,
+  ): Promise<Cursor | 'invalid' | 'over' | undefined> {
     const { origin, head } = await this.known(id)
     if (cursor === undefined) return { id: origin }
     if (cursor === 'invalid') return undefined

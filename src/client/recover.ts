@@ -69,12 +69,17 @@ async function recover(
   signal: AbortSignal,
 ): Promise<void> {
   for (;;) {
+    const before = stream.lastEventId
     const missed = await askForMissed(address, stream, signal)
     signal.throwIfAborted()
     if (missed === undefined) return stream.finish({})
     takeMissed(missed, stream, signal)
     const { status, reason, result } = missed
-    if (!missed.isComplete) continue
+    if (!missed.isComplete) {
+      // It would be asked the same again, without a pause.
+      if (stream.lastEventId === before) throw refused(200)
+      continue
+    }
     if (status !== 'active') stream.finish({ state: status, reason, result })
     return
   }
@@ -92,9 +97,12 @@ async function askForMissed(
   const { status } = response
   if (status === 200) return (await response.json()) as Missed
   if (status === 204) return undefined
-  throw new EventSourceError('ERR_STATUS', `The recovery endpoint said ${status}.`, {
-    status,
-  })
+  throw refused(status)
+}
+
+function refused(status: number): EventSourceError {
+  const message = `The recovery endpoint said ${status}, and nothing to go on with.`
+  return new EventSourceError('ERR_STATUS', message, { status })
 }
 
 function takeMissed(missed: Missed, stream: Recovering, signal: AbortSignal): void {

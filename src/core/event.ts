@@ -82,6 +82,17 @@ export function encodeEvent(event: NewEvent): EncodedEvent & { readonly idempote
   return { ...encoded, idempotencyKey }
 }
 
+/** @throws EventStreamError `ERR_EVENT_TOO_LARGE` when its data has more bytes. */
+export function checkSize({ event = 'message', data }: EncodedEvent, maxEventBytes: number): void {
+  const bytes = Buffer.byteLength(data)
+  if (bytes <= maxEventBytes) return
+  throw new EventStreamError(
+    'ERR_EVENT_TOO_LARGE',
+    `The event ${quote(event)} has ${bytes} bytes of data, and maxEventBytes is ` +
+      `${maxEventBytes}; publish a reference to it, or raise the limit.`,
+  )
+}
+
 /** @throws EventStreamError `ERR_EVENT` when it is no object. */
 export function checkEventShape(event: unknown): void {
   if (typeof event === 'object' && event !== null) return

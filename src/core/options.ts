@@ -33,6 +33,12 @@ export function checkFunction(name: string, value: unknown): void {
   throw new EventStreamError('ERR_OPTION', `${name} is ${quote(value)}; give a function.`)
 }
 
+/** @throws EventStreamError `ERR_OPTION` unless it is absent or text. */
+export function checkText(name: string, value: unknown): void {
+  if (value === undefined || value === null || typeof value === 'string') return
+  throw new EventStreamError('ERR_OPTION', `${name} is ${quote(value)}; give a string.`)
+}
+
 /** @throws EventStreamError `ERR_OPTION` unless it is one of the choices. */
 export function checkChoice(name: string, value: unknown, choices: readonly string[]): void {
   if (choices.includes(value as string)) return

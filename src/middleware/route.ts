@@ -13,18 +13,27 @@ import { defaultRetryMs, type RouteOptions } from './route-options.js'
 import { type Track, toTrack } from './track.js'
 
 /**
- * Makes ready what a request will read, before it is read; for HEAD, finds out whether it can be.
+ * Asks the application's functions what a request will read; what they throw is for `next`, and no log that is away.
  *
- * @returns Where the client begins, unless that is at its position; `'over'` when there is nothing it has not got.
+ * @returns Makes it ready.
  */
 export type Begin<Req> = (
   req: Req,
   channels: readonly string[],
   cursor: Wish['cursor'],
-) => Promise<Wish['cursor'] | 'over'>
+) => Promise<MakeReady>
+
+/**
+ * Makes ready what a request will read, before it is read; for HEAD, finds out whether it can be.
+ *
+ * @returns Where the client begins, unless that is at its position; `'over'` when there is nothing it has not got.
+ */
+export type MakeReady = () => Promise<Wish['cursor'] | 'over'>
 
 /** Keeps the list of connections. */
 export interface ConnectionTracker {
+  /** @throws EventStreamError `ERR_OPTION` when the log keeps no registry. */
+  checkLog(): void
   /** There is a route that has them registered. */
   expect(): void
   /** @throws EventStreamError `ERR_OPTION` or `ERR_DATA` when it cannot be registered like that. */
@@ -82,6 +91,7 @@ export interface Asked extends Pick<Wish, 'channels' | 'cursor'> {
   /** When its rights were looked at, as `performance.now()` gives it. */
   readonly since: number
   readonly record: PreparedRecord | undefined
+  readonly makeReady: MakeReady | undefined
 }
 
 /** One route: what is the same for requests of any kind. */
@@ -112,15 +122,16 @@ export class Route<Req> {
     await this.#authorize(req, channels)
     const { track } = this.#options
     const record = track && this.#host.tracker.prepare(channels, await toTrack(track, req))
-    return { channels, cursor, since, record, isHead: head.method === 'HEAD' }
+    const makeReady = await this.#begin?.(req, channels, cursor)
+    return { channels, cursor, since, record, makeReady, isHead: head.method === 'HEAD' }
   }
 
   /** @returns The open stream; undefined when the request is answered otherwise. */
   async answer(req: Req, asked: Asked, reply: Reply): Promise<Connection | undefined> {
-    const { channels, cursor, since, record, isHead } = asked
+    const { channels, since, record, isHead } = asked
     if (reply.isGone()) return undefined
     if (isHead) {
-      await this.#begin?.(req, channels, cursor)
+      await asked.makeReady?.()
       reply.head()
       return undefined
     }
@@ -128,7 +139,7 @@ export class Route<Req> {
     if (leave === undefined) return this.sendAway(reply, 'admission')
     let prepared: PreparedStream | 'over'
     try {
-      prepared = await this.#prepare(req, channels, cursor)
+      prepared = await this.#prepare(asked)
     } catch (error) {
       leave()
       return this.failed(reply, error)
@@ -184,13 +195,9 @@ export class Route<Req> {
     return this.#options.retryMs ?? defaultRetryMs()
   }
 
-  async #prepare(
-    req: Req,
-    channels: readonly string[],
-    cursor: Wish['cursor'],
-  ): Promise<PreparedStream | 'over'> {
+  async #prepare({ channels, cursor, makeReady }: Asked): Promise<PreparedStream | 'over'> {
     const { startFrom = 'now' } = this.#options
-    const place = await this.#begin?.(req, channels, cursor)
+    const place = await makeReady?.()
     if (place === 'over') return place
     return this.#host.hub.prepare({ channels, cursor: place ?? cursor, startFrom })
   }

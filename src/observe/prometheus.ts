@@ -76,7 +76,8 @@ export function metricsHandler(
 ): EventStreamHandler {
   observed.of(eventStream)
   checkNames('metricsHandler', options, ['prefix', 'register'])
-  checkPrefix(options.prefix ?? '_')
+  const { prefix = 'headwater_' } = options
+  checkPrefix(prefix)
   checkRegister(options.register)
   let adding: Promise<PrometheusRegister> | undefined
   return answering(async () => {
@@ -98,8 +99,8 @@ async function load(): Promise<PromClient> {
   )
 }
 
-function checkPrefix(prefix: string): void {
-  if (/^[a-zA-Z_][a-zA-Z0-9_]*$/.test(prefix)) return
+function checkPrefix(prefix: unknown): void {
+  if (typeof prefix === 'string' && /^[a-zA-Z_][a-zA-Z0-9_]*$/.test(prefix)) return
   throw new EventStreamError(
     'ERR_OPTION',
     `prefix is ${quote(prefix)}; give letters, digits and _, such as headwater_.`,

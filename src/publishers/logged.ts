@@ -1,6 +1,6 @@
 import { checkChannel } from '../core/channels.js'
-import { EventStreamError, quote } from '../core/errors.js'
-import { encodeEvent, type NewEvent } from '../core/event.js'
+import { EventStreamError } from '../core/errors.js'
+import { checkSize, encodeEvent, type NewEvent } from '../core/event.js'
 import type { Appended, EventLog, NewEntry, StoredEvent } from '../log/event-log.js'
 import type { Observer } from '../observe/observer.js'
 import type { Published, Publisher } from './publisher.js'
@@ -91,13 +91,8 @@ export class LoggedPublisher implements Publisher {
 
   #encode(event: NewEvent): NewEntry {
     const entry = encodeEvent(event)
-    const bytes = Buffer.byteLength(entry.data)
-    if (bytes <= this.#maxEventBytes) return entry
-    throw new EventStreamError(
-      'ERR_EVENT_TOO_LARGE',
-      `The event ${quote(entry.event ?? 'message')} has ${bytes} bytes of data, and maxEventBytes is ` +
-        `${this.#maxEventBytes}; publish a reference to it, or raise the limit.`,
-    )
+    checkSize(entry, this.#maxEventBytes)
+    return entry
   }
 
   /**

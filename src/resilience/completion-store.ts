@@ -2,7 +2,7 @@ import { checkChannel } from '../core/channels.js'
 import type { EntryId } from '../core/entry-id.js'
 import type { NewEvent } from '../core/event.js'
 import { encodeJson } from '../core/json.js'
-import { checkChoice, checkWhole } from '../core/options.js'
+import { checkChoice, checkNames, checkText, checkWhole } from '../core/options.js'
 import { parseEnding, type StreamEnd, streamEnds } from '../core/stream-end.js'
 import type { EventStream } from '../event-stream.js'
 import type { Page, StoredEvent } from '../log/event-log.js'
@@ -52,7 +52,7 @@ const maxLength = 1_048_576
 
 /**
  * How streams ended, and what they said. It is what their logs have, and kept as long: `streams.maxAgeMs` after
- * the end, and never less than five minutes.
+ * the end, and of registered streams never less than five minutes.
  */
 export class CompletionStore {
   readonly #streams: RegisteredStreams
@@ -67,20 +67,22 @@ export class CompletionStore {
    *
    * @returns Whether it was this one.
    * @throws EventStreamError `ERR_STREAM_UNKNOWN`; `ERR_DATA` when JSON cannot hold the result; `ERR_OPTION` for a
-   *   state that is none.
+   *   state that is none, a reason that is no text, or a name that it does not know.
    */
   async storeCompletion(streamId: string, completion: NewCompletion = {}): Promise<boolean> {
     const id = checkChannel(streamId)
+    checkNames('storeCompletion', completion, ['state', 'result', 'reason'])
     const { state = 'completed', result, reason } = completion
     checkChoice('state', state, streamEnds)
+    checkText('The reason', reason)
     // What JSON cannot hold is told before anything is done.
     encodeJson('The result of a stream', result)
-    encodeJson('The reason of an end', reason)
     const info = await this.#streams.inspect(id)
     if (info === undefined) throw unknownStream(id)
-    const isThis = (await this.#streams.end(id, { state, reason, result })) ?? false
+    const wasActive = info.end === undefined
+    const isThis = (await this.#streams.end(id, { state, reason, result }, wasActive)) ?? false
     // One that had ended may have done so with the same words.
-    return isThis && info.end === undefined
+    return isThis && wasActive
   }
 
   /** @returns undefined for a stream that has not ended, or is not known. */
@@ -95,7 +97,7 @@ export class CompletionStore {
    *
    * @returns Its id.
    */
-  storeEvent(streamId: string, event: NewEvent): Promise<EntryId> {
+  storeEvent(streamId: string, event: Omit<NewEvent, 'idempotencyKey'>): Promise<EntryId> {
     return this.#streams.sender.send(streamId, event)
   }
 
@@ -103,16 +105,17 @@ export class CompletionStore {
    * What a stream has said after a position: up to 1000 events, or 1 MiB.
    *
    * @param options.after - A position; by default its beginning.
-   * @throws EventStreamError `ERR_STREAM_UNKNOWN`; `ERR_STREAM_KIND`.
+   * @throws EventStreamError `ERR_STREAM_UNKNOWN`; `ERR_STREAM_KIND`; `ERR_OPTION` for a position that is no text, or
+   *   a limit that is not 1 to 1000.
    */
   async getEvents(
     streamId: string,
-    {
-      after,
-      limit = maxEvents,
-    }: { readonly after?: string | undefined; readonly limit?: number } = {},
+    options: { readonly after?: string | undefined; readonly limit?: number | undefined } = {},
   ): Promise<StreamEvents> {
     const id = checkChannel(streamId)
+    checkNames('getEvents', options, ['after', 'limit'])
+    const { after, limit = maxEvents } = options
+    checkText('after', after)
     checkWhole('limit', limit, 1, maxEvents)
     const info = await this.#streams.inspect(id)
     if (info === undefined) throw unknownStream(id)

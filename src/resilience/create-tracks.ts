@@ -7,7 +7,7 @@ import { RegisteredStreams, type RegisteredStreamsHost } from './registered-stre
 import { Tracks } from './tracks.js'
 
 export interface TracksHost
-  extends Pick<RegisteredStreamsHost, 'log' | 'relay' | 'observer' | 'onError'> {
+  extends Pick<RegisteredStreamsHost, 'log' | 'maxEventBytes' | 'relay' | 'observer' | 'onError'> {
   readonly registry: ResolvedRegistryOptions
   readonly streams: ResolvedStreamsOptions
   readonly grip: Pick<GripSettings, 'pollMs'> | undefined

@@ -36,7 +36,8 @@ export interface GuardianOptions {
    */
   readonly intervalMs?: number | undefined
   /**
-   * Milliseconds of silence after which a stream is asked for.
+   * Milliseconds of silence after which a stream is asked for: more than `registry.heartbeatMs`, and, with
+   * `checkJobCompletion`, less than `registry.orphanAfterMs`.
    * @defaultValue 30_000
    */
   readonly thresholdMs?: number | undefined
@@ -75,6 +76,8 @@ export interface GuardianEvents {
   error: [unknown]
 }
 
+const names = ['intervalMs', 'thresholdMs', 'checkTimeoutMs', 'checkJobCompletion']
+
 /** Silent streams that are taken, and asked for, at once: all of them are held until their questions are over. */
 const perTake = 10
 
@@ -100,22 +103,28 @@ export class StreamGuardian extends EventEmitter<GuardianEvents> {
   /** @throws EventStreamError `ERR_OPTION`. */
   constructor(eventStream: EventStream, options: GuardianOptions = {}) {
     super()
+    this.#streams = registeredStreamsOf(eventStream)
+    checkNames('StreamGuardian', options, names)
     const {
       intervalMs = 30_000,
       thresholdMs = 30_000,
       checkTimeoutMs = 10_000,
       checkJobCompletion = () => undefined,
     } = options
-    this.#streams = registeredStreamsOf(eventStream)
     const numbers = { intervalMs, thresholdMs, checkTimeoutMs }
-    checkNames('StreamGuardian', options, [...Object.keys(numbers), 'checkJobCompletion'])
     for (const [name, value] of Object.entries(numbers)) checkWhole(name, value, 1, 2 ** 31 - 1)
     checkFunction('checkJobCompletion', checkJobCompletion)
-    const { heartbeatMs } = this.#streams.options
+    const { heartbeatMs, orphanAfterMs } = this.#streams.options
     if (thresholdMs <= heartbeatMs) {
       throw new EventStreamError(
         'ERR_OPTION',
         `thresholdMs is ${thresholdMs}; give more than registry.heartbeatMs (${heartbeatMs}), or what lives is taken for dead.`,
+      )
+    }
+    if (options.checkJobCompletion !== undefined && thresholdMs >= orphanAfterMs) {
+      throw new EventStreamError(
+        'ERR_OPTION',
+        `thresholdMs is ${thresholdMs}; give less than registry.orphanAfterMs (${orphanAfterMs}), or streams are orphaned before checkJobCompletion is asked.`,
       )
     }
     this.#intervalMs = intervalMs

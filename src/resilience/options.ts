@@ -34,9 +34,9 @@ export const minCompletionMs = 300_000
 
 /** @throws EventStreamError `ERR_OPTION` when an option cannot work. */
 export function resolveRegistryOptions(options: RegistryOptions = {}): ResolvedRegistryOptions {
+  checkNames('registry', options, ['heartbeatMs', 'lifetimeMs', 'orphanAfterMs'])
   const { heartbeatMs = 15_000, lifetimeMs = 3_600_000, orphanAfterMs = 120_000 } = options
   const numbers = { heartbeatMs, lifetimeMs, orphanAfterMs }
-  checkNames('registry', options, Object.keys(numbers))
   for (const [name, value] of Object.entries(numbers)) checkWhole(name, value, 100, 2 ** 31 - 1)
   for (const [name, value] of Object.entries({ lifetimeMs, orphanAfterMs })) {
     if (value >= 2 * heartbeatMs) continue

@@ -64,7 +64,7 @@ export function checkFields(type: unknown, user: unknown, metadata: unknown): Re
 
 /** @throws EventStreamError `ERR_OPTION`. */
 export function checkUser(user: unknown): string {
-  return checkText('The user of a stream', typeof user === 'number' ? String(user) : user)
+  return checkText('The user of a stream', Number.isFinite(user) ? String(user) : user)
 }
 
 export function newRecord(

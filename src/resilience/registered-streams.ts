@@ -32,6 +32,7 @@ export interface RegisteredStreamsHost {
   readonly options: ResolvedRegistryOptions
   /** Of streams that are registered. */
   readonly limits: StreamLimits
+  readonly maxEventBytes: number
   /** The log has these now: whoever does not follow it is to be told. */
   relay(channel: string, entries: readonly StoredEvent[]): Promise<void>
   readonly observer?: Pick<Observer, 'guarded' | 'counters'> | undefined
@@ -45,6 +46,8 @@ export interface RegisteredStreamsHost {
 export class RegisteredStreams {
   readonly options: ResolvedRegistryOptions
   readonly limits: StreamLimits
+  /** Of one event that is sent. */
+  readonly maxEventBytes: number
   readonly sender: Sender
   readonly tracker: Tracker
   /** What is registered, heard of, taken away and renewed in one turn goes together. */
@@ -60,6 +63,7 @@ export class RegisteredStreams {
     this.#host = host
     this.options = host.options
     this.limits = host.limits
+    this.maxEventBytes = host.maxEventBytes
     this.sender = new Sender(this)
     this.tracker = new Tracker(this)
   }
@@ -109,12 +113,15 @@ export class RegisteredStreams {
   /**
    * Ends a stream: in the log if it has it, then in the registry. The first end counts.
    *
+   * @param wasActive - Whether it is known that it had not ended a moment ago.
    * @returns Whether it was this one; undefined when there is no stream of this id.
    */
-  async end(id: string, ending: StreamEnding): Promise<boolean | undefined> {
+  async end(id: string, ending: StreamEnding, wasActive = false): Promise<boolean | undefined> {
     const encoded = encodeEnding(ending)
     const end = (await this.log.endStream(id, encoded))?.end
     const isEnd = end?.data === encoded.data
+    // Whoever has just ended it is about to tell the registry, and is to be the first there.
+    if (end !== undefined && !isEnd && wasActive) return false
     const state = end === undefined ? ending.state : stateOf(end)
     const [isRecorded] = await Promise.all([
       this.store.end(id, state),

@@ -1,7 +1,7 @@
 import { checkChannel } from '../core/channels.js'
 import { seqOf } from '../core/entry-id.js'
 import { EventStreamError, quote } from '../core/errors.js'
-import { checkWhole } from '../core/options.js'
+import { checkNames, checkWhole } from '../core/options.js'
 import { type StreamEnd, streamEnds } from '../core/stream-end.js'
 import type { EventStream } from '../event-stream.js'
 import { wrongKind } from '../log/stream-log.js'
@@ -24,6 +24,12 @@ export interface NewStream {
   /** Anything that JSON can hold, up to 16,384 characters of it. */
   readonly metadata?: unknown
 }
+
+/** What `register` may be given: also what `getStream` gives beside that, which the store decides. */
+const known = [
+  ...['streamId', 'streamType', 'userId', 'metadata'],
+  ...['state', 'kind', 'startedAt', 'lastHeartbeat', 'endedAt'],
+]
 
 /** States that a stream can be given. */
 const settable: readonly string[] = ['active', ...streamEnds]
@@ -48,11 +54,13 @@ export class StreamRegistry {
    * lives as long as something is appended or `heartbeat` is called. Of all who try, one registers it.
    *
    * @returns False when there is or was a stream of this id.
-   * @throws EventStreamError `ERR_CHANNEL`; `ERR_OPTION` for a type or user that is none; `ERR_DATA` for metadata
-   *   that cannot be kept; `ERR_STREAM_KIND` when it is a channel that events are published to.
+   * @throws EventStreamError `ERR_CHANNEL`; `ERR_OPTION` for a type or user that is none, or a name that it does not know;
+   *   `ERR_DATA` for metadata that cannot be kept; `ERR_STREAM_KIND` when it is a channel that events are published to.
    */
   async register(stream: NewStream): Promise<boolean> {
-    const { streamId, streamType = 'stream', userId, metadata } = Object(stream) as NewStream
+    const given = Object(stream) as NewStream
+    checkNames('register', given, known)
+    const { streamId, streamType = 'stream', userId, metadata } = given
     const id = checkChannel(streamId)
     const { calls, log, limits, options } = this.#streams
     const fields = checkFields(streamType, userId, metadata)

@@ -1,6 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { encodeChannelName } from '../core/cursor.js'
 import { parseJson } from '../core/json.js'
+import { checkNames } from '../core/options.js'
 import type { NewRecord, RegistryCounts } from '../log/registry-store.js'
 import type { ConnectionTracker, PreparedRecord } from '../middleware/route.js'
 import type { Track } from '../middleware/track.js'
@@ -37,13 +38,19 @@ export class Tracks implements ConnectionTracker {
     return this.#streams.count(silentMs)
   }
 
+  /** A log that keeps no registry is told of while the application starts. */
+  checkLog(): void {
+    this.#streams.checkLog()
+  }
+
   /** There is a route whose connections are registered, so proxies may hold some that were. */
   expect(): void {
-    // A log that keeps no registry is told of while the application starts.
-    if (this.#streams.store !== undefined) this.#isExpected = true
+    this.checkLog()
+    this.#isExpected = true
   }
 
   prepare(channels: readonly string[], { type, user, metadata }: Track): PreparedRecord {
+    this.checkLog()
     const given = checkFields(type, user, metadata)
     // Checked before, as there may be any number of channels.
     const all = { ...Object(parseJson(given.metadata)), channels }
@@ -67,7 +74,10 @@ export class Tracks implements ConnectionTracker {
     if (this.#isExpected) this.#streams.tracker.hear(heldId(channels))
   }
 
-  stream({ type, user, metadata }: StreamTrack): TrackedStream {
+  stream(track: StreamTrack): TrackedStream {
+    this.checkLog()
+    checkNames('track', track, ['type', 'user', 'metadata'])
+    const { type, user, metadata } = track
     const fields = checkFields(type, user, metadata)
     const { options, tracker } = this.#streams
     return {

@@ -57,8 +57,20 @@ export interface ResolvedStreamsOptions {
   readonly onStoreError: ((error: unknown, id: string) => void) | undefined
 }
 
+const names = [
+  'leaseMs',
+  'flushMs',
+  'flushBytes',
+  'maxAheadBytes',
+  'maxEvents',
+  'maxBytes',
+  'maxAgeMs',
+  'onStoreError',
+]
+
 /** @throws EventStreamError `ERR_OPTION` when an option cannot work. */
 export function resolveStreamsOptions(options: StreamsOptions = {}): ResolvedStreamsOptions {
+  checkNames('streams', options, names)
   const {
     leaseMs = 15_000,
     flushMs = 50,
@@ -70,7 +82,6 @@ export function resolveStreamsOptions(options: StreamsOptions = {}): ResolvedStr
     onStoreError,
   } = options
   const numbers = { leaseMs, flushBytes, maxAheadBytes, maxEvents, maxBytes, maxAgeMs }
-  checkNames('streams', options, [...Object.keys(numbers), 'flushMs', 'onStoreError'])
   for (const [name, value] of Object.entries(numbers)) checkWhole(name, value, 1, 2 ** 31 - 1)
   checkWhole('leaseMs', leaseMs, 100, 2 ** 31 - 1)
   checkWhole('flushMs', flushMs, 0, 60_000)

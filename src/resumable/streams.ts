@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { checkChannel } from '../core/channels.js'
 import type { EntryId } from '../core/entry-id.js'
 import { EventStreamError, quote } from '../core/errors.js'
+import { checkNames, checkText } from '../core/options.js'
 import { encodeEnding, isEndId, parseEnding, type StreamEnd } from '../core/stream-end.js'
 import { within } from '../core/within.js'
 import type { EventLog, StoredEvent } from '../log/event-log.js'
@@ -139,16 +140,30 @@ export class Streams {
    * Starts a stream, unless there is one of this id already. Of all who try, in any process, one starts it.
    *
    * @throws EventStreamError `ERR_STREAM_KIND`, `ERR_CHANNEL`; `ERR_OPTION` or `ERR_DATA` when it cannot be
-   *   registered like that; what the log throws.
+   *   registered like that; `ERR_UNAVAILABLE` when the event stream closes; what the log throws.
    */
   async open(
     id: string,
     source: Source | MakeSource,
-    { track }: StreamOptions = {},
+    options: StreamOptions = {},
   ): Promise<OpenedStream> {
     const channel = checkChannel(id)
+    checkNames('create and open', options, ['track'])
+    this.checkLog()
+    return this.start(channel, source, this.tracked(options.track))
+  }
+
+  /** @throws EventStreamError `ERR_OPTION` or `ERR_DATA` when it cannot be registered like that. */
+  protected tracked(track: StreamTrack | undefined): TrackedStream | undefined {
+    return track && this.#host.track?.(track)
+  }
+
+  protected async start(
+    channel: string,
+    source: Source | MakeSource,
+    tracked: TrackedStream | undefined,
+  ): Promise<OpenedStream> {
     const log = this.#streamLog()
-    const tracked = track && this.#host.track?.(track)
     if (this.#isClosing) throw closing()
     const other = this.#opening.get(channel)
     if (other !== undefined) return { ...(await other), isNew: false, ended: undefined }
@@ -166,12 +181,15 @@ export class Streams {
    * @returns Its chunks; also an async iterable. It ends when the stream has completed, and fails with
    *   `ERR_STREAM_ENDED` when it ended otherwise, `ERR_STREAM_RESET` when chunks after the position
    *   cannot be had.
-   * @throws EventStreamError `ERR_STREAM_UNKNOWN`, `ERR_STREAM_KIND`.
+   * @throws EventStreamError `ERR_STREAM_UNKNOWN`, `ERR_STREAM_KIND`; `ERR_OPTION` when the position is no text.
    */
   async read(
     id: string,
-    { after }: { readonly after?: string | undefined } = {},
+    options: { readonly after?: string | undefined } = {},
   ): Promise<ReadableStream<StreamEvent>> {
+    checkNames('read', options, ['after'])
+    const { after } = options
+    checkText('after', after)
     const { origin } = await this.known(id)
     return toReadable(id, (left) => readEntries(this.log, id, after ?? origin, left))
   }
@@ -204,9 +222,7 @@ export class Streams {
   async stop(id: string, reason?: string): Promise<StreamStatus | undefined> {
     const channel = checkChannel(id)
     // What JSON cannot hold would leave the stream without an end.
-    if (typeof (reason ?? '') !== 'string') {
-      throw new EventStreamError('ERR_OPTION', `The reason is ${quote(reason)}; give a string.`)
-    }
+    checkText('The reason', reason)
     const ending = { state: 'aborted' as const, reason }
     await this.log.get(channel)?.end(ending)
     const info = await this.#streamLog().endStream(channel, encodeEnding(ending))

@@ -19,6 +19,19 @@ async function startRecovery() {
 }
 
 describe('recover of a source', () => {
+  test('gives up an endpoint that says there is more, and gives nothing', async () => {
+    let asked = 0
+    const { url } = await startServer((req, res) => {
+      if (req.url !== '/recover') return stream('data: 2\n\n')(req, res)
+      asked += 1
+      res.setHeader('Content-Type', 'application/json')
+      res.end('{"status":"active","streamId":"a","events":[],"lastEventId":"","isComplete":false}')
+    })
+    const { source } = openSource(url, { recover: recoverFrom(`${url}/recover`) })
+    await expect(source.recover()).rejects.toMatchObject({ code: 'ERR_STATUS', status: 200 })
+    expect(asked).toBe(1)
+  })
+
   test('takes nothing when the source is closed before it asks', async () => {
     const { url, asked, recover } = await startRecovery()
     const { source, data, receives } = openSource(url, { recover })

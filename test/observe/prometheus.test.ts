@@ -152,6 +152,7 @@ describe('metrics for Prometheus', () => {
     const { eventStream } = setUp()
     const wrong = { code: 'ERR_OPTION' }
     expect(() => metricsHandler(eventStream, { prefix: 'a-b' })).toThrow('prefix is "a-b"')
+    expect(() => metricsHandler(eventStream, { prefix: null as never })).toThrow('prefix is null')
     expect(() => metricsHandler({} as EventStream)).toThrow('such as new EventStream()')
     for (const register of [{}, promClient, 'metrics'] as never[]) {
       expect(() => metricsHandler(eventStream, { register })).toThrow(

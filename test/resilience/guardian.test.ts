@@ -241,6 +241,7 @@ describe('a guardian', () => {
     [{ intervalMs: 0 }, /intervalMs is 0/],
     [{ checkJobCompletion: 'yes' }, /give a function/],
     [{ interval: 5 }, /no option "interval"/],
+    [{ thresholdMs: 60_000, checkJobCompletion: () => null }, /less than registry.orphanAfterMs/],
   ])('refuses %j', (options, message) => {
     const { eventStream } = setUpGuardians()
     expect(() => resilience(eventStream, options as never)).toThrow(message)

@@ -16,6 +16,7 @@ describe('the registry', () => {
     const stream = { streamId: 'export-7', streamType: 'export', userId: 5, metadata: { rows: 10 } }
     expect(await registry.register(stream)).toBe(true)
     expect(await registry.register({ streamId: 'export-7' })).toBe(false)
+    expect(await registry.register((await registry.getStream('export-7')) as never)).toBe(false)
     const known = await registry.getStream('export-7')
     expect(known).toEqual({
       streamId: 'export-7',
@@ -142,6 +143,8 @@ describe('the registry', () => {
     ['nothing', undefined, 'ERR_CHANNEL'],
     ['a type that is none', { streamId: 'a', streamType: '' }, 'ERR_OPTION'],
     ['a user that is an object', { streamId: 'a', userId: {} }, 'ERR_OPTION'],
+    ['a user that is no number', { streamId: 'a', userId: Number.NaN }, 'ERR_OPTION'],
+    ['a name of track', { streamId: 'a', user: 'ann' }, 'ERR_OPTION'],
     ['metadata with a cycle', { streamId: 'a', metadata: cycle() }, 'ERR_DATA'],
     ['metadata with a BigInt', { streamId: 'a', metadata: { n: 1n } }, 'ERR_DATA'],
     ['metadata that is too long', { streamId: 'a', metadata: 'x'.repeat(17_000) }, 'ERR_DATA'],
@@ -176,6 +179,37 @@ describe('the registry', () => {
     for (const make of [resilience, recoveryHandler, (it: EventStream) => new StreamRegistry(it)]) {
       expect(() => make(eventStream)).toThrow(/keeps no registry/)
     }
+  })
+
+  test('says of a log that keeps streams, and no registry, that one is missing', async () => {
+    const inner = memoryEventLog()
+    const log = new Proxy(inner, {
+      has: (target, name) => name !== 'registry' && name in target,
+      get: (target, name) => Reflect.get(target, name, target),
+    })
+    const { eventStream } = setUp({ log })
+    const { streams } = eventStream
+    const options = { track: { type: 'x' } }
+    const request = new Request('http://localhost/a')
+    expect(() => streams.handler('{id}', () => ['x'], options)).toThrow(/keeps no registry/)
+    for (const made of [
+      streams.create('a', ['x'], options),
+      streams.fetch(request, 'a', () => ['x'], options),
+      eventStream.fetch(request, 'news', options),
+    ]) {
+      await expect(made).rejects.toThrow(/keeps no registry/)
+    }
+    expect(await inner.inspect('a')).toBeUndefined()
+    await inner.close()
+  })
+
+  test('refuses options that are none', () => {
+    const wrong = expect.objectContaining({ code: 'ERR_OPTION' })
+    for (const name of ['registry', 'streams']) {
+      expect(() => new EventStream({ [name]: null })).toThrow(wrong)
+    }
+    const { eventStream } = setUpRegistry()
+    expect(() => resilience(eventStream, null as never)).toThrow(wrong)
   })
 })
 

@@ -109,7 +109,7 @@ describe('sendStreamEvent', () => {
   })
 
   test('refuses what cannot be sent, and goes on with the next', async () => {
-    const { registry, sendStreamEvent, completions } = setUpTwo()
+    const { registry, sendStreamEvent, completions } = setUpTwo({ maxEventBytes: 100 })
     await registry.register({ streamId: 'job' })
     await expect(sendStreamEvent('job', 'a\nb')).rejects.toMatchObject({ code: 'ERR_FIELD' })
     await expect(sendStreamEvent('job', 'stream-end')).rejects.toMatchObject({ code: 'ERR_EVENT' })
@@ -117,6 +117,11 @@ describe('sendStreamEvent', () => {
     await expect(sendStreamEvent('job', 'n', 1, 'over' as never)).rejects.toMatchObject({
       code: 'ERR_OPTION',
     })
+    await expect(sendStreamEvent('job', 'n', 'x'.repeat(100))).rejects.toMatchObject({
+      code: 'ERR_EVENT_TOO_LARGE',
+    })
+    const keyed = { data: 1, idempotencyKey: 'k' }
+    await expect(completions.storeEvent('job', keyed)).rejects.toMatchObject({ code: 'ERR_EVENT' })
     await sendStreamEvent('job', 'n', 1)
     expect((await completions.getEvents('job')).events).toHaveLength(1)
   })
@@ -144,6 +149,32 @@ describe('the completion store', () => {
     const { ended } = await eventStream.streams.create('answer', ['Once'])
     await ended
     expect(await completions.storeCompletion('answer')).toBe(false)
+  })
+
+  test('tells the one whose end it is, though another one that came too late is faster', async () => {
+    const { registry, completions, other, log } = setUpTwo()
+    await registry.register({ streamId: 'job' })
+    const endStream = log.endStream.bind(log)
+    const end = log.registry.end.bind(log.registry)
+    let pass: () => void = () => undefined
+    const held = new Promise<void>((resolve) => {
+      pass = resolve
+    })
+    log.endStream = async (...args) => {
+      log.endStream = (...first) => endStream(...first).finally(pass)
+      await held
+      return endStream(...args)
+    }
+    const late = other.completions.storeCompletion('job', { result: 2 })
+    log.registry.end = async (...args) => {
+      log.registry.end = end
+      await late
+      return end(...args)
+    }
+    expect(await completions.storeCompletion('job', { result: 1 })).toBe(true)
+    expect(await late).toBe(false)
+    expect((await completions.getCompletion('job'))?.result).toBe(1)
+    expect(await registry.getActiveCount()).toBe(0)
   })
 
   test('ends a stream whose source runs elsewhere', async () => {
@@ -179,6 +210,33 @@ describe('the completion store', () => {
     expect(await eventStream.streams.status('job')).toBeUndefined()
     expect(await registry.register({ streamId: 'job' })).toBe(true)
   })
+
+  test.each([
+    ['a state alone', 'failed'],
+    ['nothing', null],
+    ['another name', { status: 'failed' }],
+    ['a reason that is no text', { reason: new Error('no text') }],
+  ])('refuses %s as an end, and the stream goes on', async (_name, completion) => {
+    const { registry, completions } = setUpTwo()
+    await registry.register({ streamId: 'job' })
+    const stored = completions.storeCompletion('job', completion as never)
+    await expect(stored).rejects.toMatchObject({ code: 'ERR_OPTION' })
+    expect(await registry.heartbeat('job')).toBe(true)
+  })
+
+  test.each([{ after: 5 }, { limit: 0 }, { from: '1-1' }, null])(
+    'refuses %j as a place to begin',
+    async (options) => {
+      const { registry, completions, eventStream } = setUpTwo()
+      await registry.register({ streamId: 'job' })
+      for (const read of [
+        completions.getEvents('job', options as never),
+        eventStream.streams.read('job', options as never),
+      ]) {
+        await expect(read).rejects.toMatchObject({ code: 'ERR_OPTION' })
+      }
+    },
+  )
 
   test('refuses what is unknown, and what cannot be kept', async () => {
     const { registry, completions } = setUpTwo()

@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals'
 import { EventStreamError, type EventStreamOptions, memoryEventLog } from '../../src/index.js'
+import type { RouteTrack } from '../../src/middleware/track.js'
 import { resilience } from '../../src/resilience.js'
 import { setUp } from '../support/app.js'
 import { Faucet } from '../support/faucet.js'
@@ -181,6 +182,49 @@ describe('a stream with track', () => {
     source.end()
     await response.text()
     expect((await streams.getStream('a'))?.state).toBe('completed')
+  })
+
+  test('answers what user and metadata throw before its source is started', async () => {
+    const { app, eventStream, serve, errors, reported } = setUpTracking()
+    const user = () => {
+      throw Object.assign(new Error('who?'), { status: 401 })
+    }
+    let started = 0
+    const source = () => {
+      started += 1
+      return ['x']
+    }
+    const handle = (track: RouteTrack) => eventStream.streams.handler('{id}', source, { track })
+    app.get('/user/:id', handle({ type: 'chat', user }))
+    app.get('/odd/:id', handle({ type: 'chat', user: () => ({}) as never }))
+    app.get('/big/:id', handle({ type: 'chat', metadata: () => ({ n: 1n }) }))
+    const get = await serve()
+    expect((await get('/user/a')).status).toBe(401)
+    expect((await get('/odd/b')).status).toBe(500)
+    expect((await get('/big/c')).status).toBe(500)
+    expect(errors).toMatchObject([{}, { code: 'ERR_OPTION' }, { code: 'ERR_DATA' }])
+    const request = new Request('http://localhost/d')
+    await expect(
+      eventStream.streams.fetch(request, 'd', source, { track: { type: 'chat', user } }),
+    ).rejects.toMatchObject({ status: 401 })
+    expect([started, reported]).toEqual([0, []])
+    expect(eventStream.metrics().connections.sentAway.unavailable).toBe(0)
+  })
+
+  test('refuses what cannot be registered like that', async () => {
+    const { eventStream } = setUpTracking()
+    const bad = [
+      { track: { type: 'chat', userId: 'ann' } },
+      { track: 'chat' },
+      { trak: { type: 'chat' } },
+      null,
+    ]
+    for (const options of bad) {
+      await expect(eventStream.streams.create('a', ['x'], options as never)).rejects.toMatchObject({
+        code: 'ERR_OPTION',
+      })
+    }
+    expect(await eventStream.streams.status('a')).toBeUndefined()
   })
 
   test('that a guardian has ended is not registered again', async () => {
