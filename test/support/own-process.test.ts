@@ -48,7 +48,7 @@ describe('OwnProcess', () => {
 
   describe('of a program that starts others', () => {
     const startMany = async () => {
-      const script = 'sleep 1000 & echo $! >sleep.pid; trap "kill $!; rm *.pid; exit" TERM; wait'
+      const script = 'sleep 1000 & trap "kill $!; rm *.pid; exit" TERM; echo $! >sleep.pid; wait'
       const many = await OwnProcess.start('sh', ['-c', script], folder, { pidFolder: folder })
       await until(() => many.startedPids.length === 1)
       return { many, pids: [many.pid, ...many.startedPids] }
