@@ -160,7 +160,7 @@ class PostgresEventLog implements StreamLog, RemoteLog, RegistryLog {
 
   async append(channel: string, entries: readonly NewEntry[]): Promise<readonly Appended[]> {
     this.#use()
-    return this.#appends.append(channel, entries)
+    return this.#written(this.#appends.append(channel, entries))
   }
 
   async read(channel: string, from: ReadFrom, limit: PageLimit): Promise<Page> {
@@ -198,7 +198,7 @@ class PostgresEventLog implements StreamLog, RemoteLog, RegistryLog {
 
   async produce(channel: string, production: Production): Promise<Produced> {
     this.#use()
-    return this.#streams.produce(channel, production)
+    return this.#written(this.#streams.produce(channel, production))
   }
 
   async renew(leases: readonly Lease[]): Promise<readonly boolean[]> {
@@ -208,7 +208,7 @@ class PostgresEventLog implements StreamLog, RemoteLog, RegistryLog {
 
   async endStream(channel: string, ending: EncodedEvent): Promise<StreamInfo | undefined> {
     this.#use()
-    return this.#streams.end(channel, ending)
+    return this.#written(this.#streams.end(channel, ending))
   }
 
   async inspect(channel: string): Promise<StreamInfo | 'channel' | undefined> {
@@ -302,6 +302,13 @@ class PostgresEventLog implements StreamLog, RemoteLog, RegistryLog {
       'Notifications do not come over this pool, perhaps because of a pooler that gives a connection to others ' +
         'after each transaction. Give listenPool a pool that goes to Postgres directly.',
     )
+  }
+
+  /** It is kept from when it has arrived, which may be long after it was given. */
+  async #written<Result>(writing: Promise<Result>): Promise<Result> {
+    const result = await writing
+    this.#purger.used()
+    return result
   }
 
   #use(): void {

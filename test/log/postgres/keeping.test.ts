@@ -140,6 +140,19 @@ describeWithPostgres('postgresEventLog', () => {
     await until(async () => (await count('entry')) === 0)
   })
 
+  test('purges what arrived long after it was given, though the log is not used any more', async () => {
+    const log = logOf({ maxAgeMs: 200, purgeIntervalMs: 20 })
+    await log.append('a', [{ data: '1' }])
+    const holder = await pool.connect()
+    await holder.query(`BEGIN; SELECT FROM headwater.channel WHERE name = 'a' FOR UPDATE`)
+    const appending = log.append('a', [{ data: '2' }])
+    await new Promise((resolve) => setTimeout(resolve, 1000))
+    await holder.query('COMMIT')
+    holder.release()
+    await appending
+    await until(async () => (await count('entry')) === 0)
+  })
+
   test('deletes many rows in pieces', async () => {
     const log = logOf({ maxAgeMs: 60_000, maxEvents: 100_000 })
     for (let n = 0; n < 10; n++) {
