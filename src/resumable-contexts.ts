@@ -10,7 +10,7 @@ import type { Publisher, Subscriber } from './resumable/generic/clients.js'
 import { minimalStreamLog } from './resumable/generic/minimal-log.js'
 import { ownClient } from './resumable/generic/own-client.js'
 import { volatileStreamLog } from './resumable/generic/volatile-log.js'
-import { resolveStreamsOptions, type StreamsOptions } from './resumable/options.js'
+import { resolveStreamsOptions, type StreamsOptions, streamsNames } from './resumable/options.js'
 
 /** What all contexts have. */
 interface ContextOptions extends Omit<StreamsOptions, 'maxAgeMs'> {
@@ -74,15 +74,6 @@ export interface CreatePostgresResumableStreamContextOptions extends ContextOpti
   readonly schema?: string | undefined
 }
 
-const streamsNames = [
-  'leaseMs',
-  'flushMs',
-  'flushBytes',
-  'maxAheadBytes',
-  'maxEvents',
-  'maxBytes',
-  'onStoreError',
-] as const
 const contextNames = [
   'waitUntil',
   'keyPrefix',

@@ -34,7 +34,7 @@ export function checkFunction(name: string, value: unknown): void {
 }
 
 /** @throws EventStreamError `ERR_OPTION` unless it is absent or text. */
-export function checkText(name: string, value: unknown): void {
+export function checkOptionalText(name: string, value: unknown): void {
   if (value === undefined || value === null || typeof value === 'string') return
   throw new EventStreamError('ERR_OPTION', `${name} is ${quote(value)}; give a string.`)
 }

@@ -76,8 +76,7 @@ export function metricsHandler(
 ): EventStreamHandler {
   observed.of(eventStream)
   checkNames('metricsHandler', options, ['prefix', 'register'])
-  const { prefix = 'headwater_' } = options
-  checkPrefix(prefix)
+  checkPrefix(options.prefix)
   checkRegister(options.register)
   let adding: Promise<PrometheusRegister> | undefined
   return answering(async () => {
@@ -100,6 +99,7 @@ async function load(): Promise<PromClient> {
 }
 
 function checkPrefix(prefix: unknown): void {
+  if (prefix === undefined) return
   if (typeof prefix === 'string' && /^[a-zA-Z_][a-zA-Z0-9_]*$/.test(prefix)) return
   throw new EventStreamError(
     'ERR_OPTION',

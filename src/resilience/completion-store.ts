@@ -2,7 +2,7 @@ import { checkChannel } from '../core/channels.js'
 import type { EntryId } from '../core/entry-id.js'
 import type { NewEvent } from '../core/event.js'
 import { encodeJson } from '../core/json.js'
-import { checkChoice, checkNames, checkText, checkWhole } from '../core/options.js'
+import { checkChoice, checkNames, checkOptionalText, checkWhole } from '../core/options.js'
 import { parseEnding, type StreamEnd, streamEnds } from '../core/stream-end.js'
 import type { EventStream } from '../event-stream.js'
 import type { Page, StoredEvent } from '../log/event-log.js'
@@ -74,7 +74,7 @@ export class CompletionStore {
     checkNames('storeCompletion', completion, ['state', 'result', 'reason'])
     const { state = 'completed', result, reason } = completion
     checkChoice('state', state, streamEnds)
-    checkText('The reason', reason)
+    checkOptionalText('The reason', reason)
     // What JSON cannot hold is told before anything is done.
     encodeJson('The result of a stream', result)
     const info = await this.#streams.inspect(id)
@@ -115,7 +115,7 @@ export class CompletionStore {
     const id = checkChannel(streamId)
     checkNames('getEvents', options, ['after', 'limit'])
     const { after, limit = maxEvents } = options
-    checkText('after', after)
+    checkOptionalText('after', after)
     checkWhole('limit', limit, 1, maxEvents)
     const info = await this.#streams.inspect(id)
     if (info === undefined) throw unknownStream(id)

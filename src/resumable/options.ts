@@ -57,20 +57,20 @@ export interface ResolvedStreamsOptions {
   readonly onStoreError: ((error: unknown, id: string) => void) | undefined
 }
 
-const names = [
+/** All but `maxAgeMs`, which contexts of `resumable-stream` have by another name. */
+export const streamsNames = [
   'leaseMs',
   'flushMs',
   'flushBytes',
   'maxAheadBytes',
   'maxEvents',
   'maxBytes',
-  'maxAgeMs',
   'onStoreError',
-]
+] as const
 
 /** @throws EventStreamError `ERR_OPTION` when an option cannot work. */
 export function resolveStreamsOptions(options: StreamsOptions = {}): ResolvedStreamsOptions {
-  checkNames('streams', options, names)
+  checkNames('streams', options, [...streamsNames, 'maxAgeMs'])
   const {
     leaseMs = 15_000,
     flushMs = 50,

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { checkChannel } from '../core/channels.js'
 import type { EntryId } from '../core/entry-id.js'
 import { EventStreamError, quote } from '../core/errors.js'
-import { checkNames, checkText } from '../core/options.js'
+import { checkNames, checkOptionalText } from '../core/options.js'
 import { encodeEnding, isEndId, parseEnding, type StreamEnd } from '../core/stream-end.js'
 import { within } from '../core/within.js'
 import type { EventLog, StoredEvent } from '../log/event-log.js'
@@ -189,7 +189,7 @@ export class Streams {
   ): Promise<ReadableStream<StreamEvent>> {
     checkNames('read', options, ['after'])
     const { after } = options
-    checkText('after', after)
+    checkOptionalText('after', after)
     const { origin } = await this.known(id)
     return toReadable(id, (left) => readEntries(this.log, id, after ?? origin, left))
   }
@@ -222,7 +222,7 @@ export class Streams {
   async stop(id: string, reason?: string): Promise<StreamStatus | undefined> {
     const channel = checkChannel(id)
     // What JSON cannot hold would leave the stream without an end.
-    checkText('The reason', reason)
+    checkOptionalText('The reason', reason)
     const ending = { state: 'aborted' as const, reason }
     await this.log.get(channel)?.end(ending)
     const info = await this.#streamLog().endStream(channel, encodeEnding(ending))

@@ -134,10 +134,7 @@ class PostgresEventLog implements StreamLog, RemoteLog, RegistryLog {
     this.registry = new PostgresRegistry(schema, {
       run: async (task) => {
         this.#use()
-        const rows = await run(task)
-        // What it has registered is kept from now on.
-        this.#purger.used()
-        return rows
+        return this.#written(run(task))
       },
       keeps: (ms) => this.#purger.keeps(ms),
     })
