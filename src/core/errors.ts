@@ -105,5 +105,9 @@ function describe(value: unknown): string {
   if (value === null || ['undefined', 'number', 'boolean', 'bigint'].includes(typeof value)) {
     return String(value)
   }
-  return Array.isArray(value) ? 'an array' : typeof value === 'object' ? 'an object' : typeof value
+  if (typeof value !== 'object') return typeof value
+  // By its tag, which nothing that came as JSON can have: a name of a class could be a stranger's text.
+  const kind = Object.prototype.toString.call(value).slice(8, -1)
+  if (kind === 'Object' || kind === 'Array') return `an ${kind.toLowerCase()}`
+  return `${/^[AEI]/.test(kind) ? 'an' : 'a'} ${kind}`
 }

@@ -1,8 +1,9 @@
+import { didYouMean } from './did-you-mean.js'
 import { EventStreamError, quote } from './errors.js'
 import { encodeJson } from './json.js'
 import { checkEventName } from './wire.js'
 
-/** An event as an application publishes it. */
+/** An event as an application publishes it: with one of `event`, `data` and `raw` at least, and no other keys. */
 export interface NewEvent {
   /**
    * Name that `EventSource` listeners are registered for. Not `stream-open`, `stream-reset`,
@@ -11,9 +12,7 @@ export interface NewEvent {
    * @defaultValue 'message'
    */
   readonly event?: string | undefined
-  /**
-   * Any value that JSON can hold; absent is sent as `null`.
-   */
+  /** Any value that JSON can hold. Without `data` and `raw`, `null` is sent. */
   readonly data?: unknown
   /**
    * Text that is sent as it is, instead of `data`; it may have several lines. CR and CRLF arrive as
@@ -52,15 +51,32 @@ const reserved: ReadonlySet<string> = new Set([
   controlEvents.bytes,
 ])
 
+const keys = ['event', 'data', 'raw', 'idempotencyKey']
+
+/** What others call a key, and what they are told. */
+const otherNames: Readonly<Record<string, string>> = {
+  type: 'did you mean "event"?',
+  name: 'did you mean "event"?',
+  payload: 'did you mean "data"?',
+  id: 'the log gives ids, and idempotencyKey is a name of your own.',
+}
+
+/** What an event is, for people. */
+export const eventShape = 'An event must be { event?, data } or { event?, raw }'
+
 /**
  * Checks an event and makes its payload text, once for all clients.
  *
+ * @param shape - What it must be, for people.
  * @throws EventStreamError `ERR_EVENT` when it is not an object of the shape above, or its name is
  *   reserved; `ERR_FIELD` when the name cannot be sent; `ERR_DATA` when JSON cannot hold the data
  *   (a cycle, a BigInt, a function).
  */
-export function encodeEvent(event: NewEvent): EncodedEvent & { readonly idempotencyKey?: string } {
-  checkEventShape(event)
+export function encodeEvent(
+  event: NewEvent,
+  shape = eventShape,
+): EncodedEvent & { readonly idempotencyKey?: string } {
+  checkEventShape(event, shape)
   const { event: name, data, raw, idempotencyKey } = event
   const encoded = {
     event: checkName(name),
@@ -93,13 +109,58 @@ export function checkSize({ event = 'message', data }: EncodedEvent, maxEventByt
   )
 }
 
-/** @throws EventStreamError `ERR_EVENT` when it is no object. */
-export function checkEventShape(event: unknown): void {
-  if (typeof event === 'object' && event !== null) return
+/**
+ * Encodes an event of a stream, whose entries are numbered by its producer.
+ *
+ * @throws EventStreamError as {@link encodeEvent}; `ERR_EVENT` when it has an idempotency key.
+ */
+export function encodeStreamEvent(event: NewEvent, shape?: string): EncodedEvent {
+  const { idempotencyKey, ...encoded } = encodeEvent(event, shape)
+  if (idempotencyKey === undefined) return encoded
   throw new EventStreamError(
     'ERR_EVENT',
-    `The event is ${quote(event)}; publish an object such as { event: 'message', data: … }.`,
+    'An event of a stream has no idempotencyKey: only publishEvent appends once what it is given twice.',
   )
+}
+
+/**
+ * Refuses what would lose something on its way: an event is what it has, and nothing else.
+ *
+ * @throws EventStreamError `ERR_EVENT` unless it is an object with one of `event`, `data` and `raw`, and no unknown key.
+ */
+export function checkEventShape(event: unknown, shape = eventShape): void {
+  if (typeof event !== 'object' || event === null) throw noEvent(shape, event)
+  const { event: name, raw } = event as NewEvent
+  const isEvent = 'data' in event || name !== undefined || raw !== undefined
+  // Lists and bytes, which have a key for each.
+  const isPlain = Object.prototype.toString.call(event) === '[object Object]'
+  if (!isEvent && !isPlain) throw noEvent(shape, event)
+  for (const key of Object.keys(event)) {
+    // What is undefined is not lost: classes of events have such fields.
+    if (keys.includes(key) || (event as Record<string, unknown>)[key] === undefined) continue
+    throw unknownKey(shape, key)
+  }
+  if (!isEvent)
+    throw new EventStreamError('ERR_EVENT', `${shape}, got an object without any of them.`)
+}
+
+function unknownKey(shape: string, key: string): EventStreamError {
+  const meant = didYouMean(key, keys)
+  const other = Object.hasOwn(otherNames, key) ? otherNames[key] : undefined
+  const hint = other ?? (meant === undefined ? undefined : `did you mean ${quote(meant)}?`)
+  return new EventStreamError(
+    'ERR_EVENT',
+    `${shape}, got the key ${quote(key)}${hint === undefined ? '.' : `; ${hint}`} ` +
+      'To send the object itself, give { data: object }.',
+  )
+}
+
+function noEvent(shape: string, value: unknown): EventStreamError {
+  const isText = typeof value === 'string' || ArrayBuffer.isView(value)
+  const fix = isText
+    ? 'To send text, give { raw: text }.'
+    : 'To send a value, give { data: value }.'
+  return new EventStreamError('ERR_EVENT', `${shape}, got ${quote(value)}. ${fix}`)
 }
 
 /** @throws EventStreamError `ERR_EVENT` when an application cannot use the name; `ERR_FIELD` when it cannot be sent. */

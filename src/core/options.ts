@@ -1,3 +1,4 @@
+import { didYouMean } from './did-you-mean.js'
 import { EventStreamError, quote } from './errors.js'
 
 /**
@@ -11,9 +12,11 @@ export function checkNames(owner: string, options: object, known: readonly strin
   }
   const unknown = Object.keys(options).find((name) => !known.includes(name))
   if (unknown === undefined) return
+  const meant = didYouMean(unknown, known)
+  const hint = meant === undefined ? '' : ` (did you mean ${quote(meant)}?)`
   throw new EventStreamError(
     'ERR_OPTION',
-    `${owner} has no option ${quote(unknown)}; it has ${known.join(', ')}.`,
+    `${owner} has no option ${quote(unknown)}${hint}; it has ${known.join(', ')}.`,
   )
 }
 

@@ -1,7 +1,7 @@
 import { checkChannel } from '../core/channels.js'
 import { type EntryId, formatEntryId, seqOf } from '../core/entry-id.js'
 import { EventStreamError, quote } from '../core/errors.js'
-import { checkSize, type EncodedEvent, encodeEvent, type NewEvent } from '../core/event.js'
+import { checkSize, type EncodedEvent, encodeStreamEvent, type NewEvent } from '../core/event.js'
 import { encodeEnding, endId, isEndId, type StreamEnding } from '../core/stream-end.js'
 import type { StoredEvent } from '../log/event-log.js'
 import { randomNonce } from '../log/nonce.js'
@@ -47,17 +47,11 @@ export class Sender {
    */
   async send(id: string, event: NewEvent, ending?: StreamEnding): Promise<EntryId> {
     const channel = checkChannel(id)
-    const { event: name, data, idempotencyKey } = encodeEvent(event)
-    if (idempotencyKey !== undefined) {
-      throw new EventStreamError(
-        'ERR_EVENT',
-        'An event of a stream has no idempotencyKey: only publishEvent appends once what it is given twice.',
-      )
-    }
-    checkSize({ event: name, data }, this.#streams.maxEventBytes)
+    const encoded = encodeStreamEvent(event)
+    checkSize(encoded, this.#streams.maxEventBytes)
     const line = this.#line(channel)
     return new Promise((resolve, reject) => {
-      line.waiting.push({ event: { event: name, data }, ending, resolve, reject })
+      line.waiting.push({ event: encoded, ending, resolve, reject })
       if (!line.isSending) void this.#run(channel, line)
     })
   }

@@ -1,9 +1,15 @@
-import { EventStreamError, quote } from '../core/errors.js'
-import { controlEvents, type EncodedEvent, encodeEvent, type NewEvent } from '../core/event.js'
+import {
+  controlEvents,
+  type EncodedEvent,
+  encodeStreamEvent,
+  type NewEvent,
+} from '../core/event.js'
 import type { StoredEvent } from '../log/event-log.js'
 
 /** What a source gives: text, bytes, or an event as it would be published. */
-export type Chunk = string | Uint8Array | NewEvent
+export type Chunk = string | Uint8Array | Omit<NewEvent, 'idempotencyKey'>
+
+const chunkShape = 'A chunk must be a string, a Uint8Array, { event?, data } or { event?, raw }'
 
 /** What a reader gets: one chunk, or the end. */
 export interface StreamEvent {
@@ -22,18 +28,14 @@ const maxPiece = 262_144
  * Makes the entries of a chunk: text as a JSON string, bytes as a JSON string in base64 under a name of
  * their own, events as `publishEvent` does.
  *
- * @throws EventStreamError `ERR_EVENT` when it is something else; what `encodeEvent` throws.
+ * @throws EventStreamError `ERR_EVENT` when it is something else; what `encodeStreamEvent` throws.
  */
 export function encodeChunk(chunk: unknown): readonly EncodedEvent[] {
   if (typeof chunk === 'string') {
     return piecesOf(chunk).map((text) => ({ data: JSON.stringify(text) }))
   }
   if (chunk instanceof Uint8Array) return encodeBytes(chunk)
-  if (typeof chunk === 'object' && chunk !== null && isEvent(chunk)) return [encodeEvent(chunk)]
-  throw new EventStreamError(
-    'ERR_EVENT',
-    `The source of a stream gave ${quote(chunk)}; give strings, bytes (Uint8Array), or events with data.`,
-  )
+  return [encodeStreamEvent(chunk as NewEvent, chunkShape)]
 }
 
 /** @throws SyntaxError when it is none of ours. */
@@ -42,10 +44,6 @@ export function decodeEntry({ id, event, data }: StoredEvent): StreamEvent {
     return { id, event: undefined, data: new Uint8Array(Buffer.from(JSON.parse(data), 'base64')) }
   }
   return { id, event, data: parseData(data) }
-}
-
-function isEvent(chunk: object): chunk is NewEvent {
-  return 'data' in chunk || 'raw' in chunk || 'event' in chunk
 }
 
 /** Of an event that was given as raw text, the text. */

@@ -20,9 +20,12 @@ describe('an event to publish', () => {
     })
   })
 
-  test('has null for data that is absent, and no name for the default one', () => {
-    expect([encodeEvent({}), encodeEvent({ event: undefined, data: undefined })]).toEqual([
-      { event: undefined, data: 'null' },
+  test('has null for data that is absent or undefined, and no name for the default one', () => {
+    expect([
+      encodeEvent({ event: 'ping' }),
+      encodeEvent({ event: undefined, data: undefined }),
+    ]).toEqual([
+      { event: 'ping', data: 'null' },
       { event: undefined, data: 'null' },
     ])
   })
@@ -64,13 +67,13 @@ describe('an event to publish', () => {
   })
 
   test('is refused when it is not an event', () => {
-    for (const event of [undefined, null, 'text', 7, Buffer.from('x').toString()]) {
+    for (const event of [undefined, null, 'text', 7, {}, [], Buffer.from('x'), { text: 'hi' }]) {
       expect(codeOf(event)).toBe('ERR_EVENT')
     }
     expect(codeOf({ raw: 7 })).toBe('ERR_EVENT')
     expect(codeOf({ raw: 'x', data: 1 })).toBe('ERR_EVENT')
     for (const idempotencyKey of ['', 'x'.repeat(256), 7, null]) {
-      expect(codeOf({ idempotencyKey })).toBe('ERR_EVENT')
+      expect(codeOf({ data: 1, idempotencyKey })).toBe('ERR_EVENT')
     }
   })
 })

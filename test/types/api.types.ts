@@ -139,6 +139,18 @@ eventStream('a', { startFrom: 'then' })
 eventStream('a', { authorize: () => 'yes' })
 // @ts-expect-error: an event is an object
 void eventStream.publishEvent('a', 'text')
+// @ts-expect-error: no such key
+void eventStream.publishEvent('a', { text: 'hi' })
+// @ts-expect-error: no such key
+void eventStream.publishEvent('a', { type: 'message', data: 1 })
+// @ts-expect-error: a list is no event
+void eventStream.publishEvent('a', [{ data: 1 }])
+// @ts-expect-error: a date is no event
+void eventStream.publishEvent('a', new Date())
+// @ts-expect-error: bytes are no event
+void eventStream.publishEvent('a', Buffer.from('hi'))
+// @ts-expect-error: a promise is no event
+void eventStream.publishEvent('a', Promise.resolve({ data: 1 }))
 
 // Proxies: whatever `@fanoutio/eventstream` took, and its `Publisher`.
 new EventStream({ grip: 'http://127.0.0.1:5561/', gripPrefix: 'x-', gripRequired: true })
@@ -164,6 +176,10 @@ void streams.create('a', ['text', new Uint8Array(1), { event: 'tool', data: { n:
 void streams.create('a', ({ signal }) => new ReadableStream<string>({ start: () => void signal }))
 // @ts-expect-error Numbers are no chunks.
 void streams.create('a', [1])
+// @ts-expect-error: nor are objects with other keys
+void streams.create('a', [{ type: 'data-weather', id: '1', data: {} }])
+// @ts-expect-error: a stream's chunk is appended once anyway
+void streams.create('a', [{ data: 1, idempotencyKey: 'k' }])
 for await (const { id, data } of await streams.read('a', { after: '1-2' })) {
   expectTypeOf(id).toEqualTypeOf<string>()
   expectTypeOf(data).toEqualTypeOf<unknown>()
