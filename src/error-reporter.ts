@@ -3,6 +3,12 @@ import { isRemoteLog } from './log/event-log.js'
 import type { Observer } from './observe/observer.js'
 import type { ResolvedOptions } from './options.js'
 
+/** Milliseconds after which what a store gives and nobody can read is reported again, for each thing that it is of. */
+const repeatMs = 60_000
+
+/** Messages that are remembered. */
+const maxReported = 1000
+
 /**
  * Makes what gets the errors that no caller waits for. What a log out of reach makes fail is many things, and it
  * tells of itself once.
@@ -11,10 +17,30 @@ export function errorReporter(
   { log, onError }: Pick<ResolvedOptions, 'log' | 'onError'>,
   observer: Observer,
 ): (error: unknown) => void {
+  const report = reporter(onError)
   return (error) => {
     observer.failed(error)
     const isKnown = error instanceof EventStreamError && error.code === 'ERR_LOG_UNAVAILABLE'
-    if (isKnown && isRemoteLog(log)) return
+    if (!isKnown || !isRemoteLog(log)) report(error)
+  }
+}
+
+/** Calls a function of the application, which may throw; of what cannot be read, once for each channel and minute. */
+export function reporter(onError: (error: unknown) => void): (error: unknown) => void {
+  const reportedAt = new Map<string, number>()
+  const isRepeated = ({ message }: Error) => {
+    const now = performance.now()
+    const before = reportedAt.get(message)
+    if (before !== undefined && now - before < repeatMs) return true
+    reportedAt.delete(message)
+    reportedAt.set(message, now)
+    const [oldest] = reportedAt.keys()
+    if (reportedAt.size > maxReported && oldest !== undefined) reportedAt.delete(oldest)
+    return false
+  }
+  return (error) => {
+    const isOfStore = error instanceof EventStreamError && error.code === 'ERR_STORE_ENTRY'
+    if (isOfStore && isRepeated(error)) return
     try {
       onError(error)
     } catch (thrown) {

@@ -10,6 +10,7 @@ import { EventStreams } from './event-streams.js'
 import { Grip } from './grip.js'
 import { Hub } from './hub/hub.js'
 import { isRemoteLog, type StoredEvent } from './log/event-log.js'
+import { intakeOf } from './log/intake.js'
 import { Admission } from './middleware/admission.js'
 import { channelResolver, checkChannels } from './middleware/channel-source.js'
 import { Endpoint, type EndpointHost } from './middleware/endpoint.js'
@@ -81,6 +82,7 @@ export class EventStream<Channels extends object = AnyChannels> extends Callable
     const observer = this.#observer
     const onError = errorReporter(this.#options, observer)
     this.#onError = onError
+    observer.onClose(intakeOf(log)?.watch(onError) ?? (() => undefined))
     const keepAliveText =
       keepAlive === 'comment'
         ? encodeComment('')

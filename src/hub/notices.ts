@@ -1,4 +1,6 @@
+import { parseJson } from '../core/json.js'
 import type { EventLog } from '../log/event-log.js'
+import { unreadable } from '../log/intake.js'
 import { ActiveChannel } from './active-channel.js'
 
 export interface NoticesOptions {
@@ -36,15 +38,22 @@ export class Notices {
   /** Resolves when nothing that is published from now on is missed. */
   open(): Promise<void> {
     if (this.#channel === undefined) {
-      const { log, onError, onNotice } = this.#options
+      const { log, onError } = this.#options
       this.#channel = new ActiveChannel(this.#name, log, onError)
       this.#channel.listeners.add({
-        push: ({ fields }) => onNotice(JSON.parse(fields.replace(/^data: /, ''))),
+        push: ({ fields }) => this.#take(fields),
         // What was lost with the log can be told to nobody.
         reset: () => undefined,
       })
     }
     return this.#channel.open()
+  }
+
+  #take(fields: string): void {
+    const { topic, onNotice, onError } = this.#options
+    const text = parseJson(fields.replace(/^data: /, ''))
+    if (typeof text === 'string') onNotice(text)
+    else onError(unreadable(`A notice about ${topic}`, 'it is ignored'))
   }
 
   close(): void {

@@ -1,6 +1,7 @@
 import { controlEvents } from '../core/event.js'
 import { encodeFields } from '../core/wire.js'
 import type { Gap, StoredEvent } from '../log/event-log.js'
+import { isSendable, unreadableEntry } from '../log/intake.js'
 
 /**
  * Why a client cannot have what it missed: a gap of the log, or `invalid`, a position that is none
@@ -14,18 +15,16 @@ export function resetFields(channels: readonly string[], reason: ResetReason): s
 }
 
 /**
- * The fields of an entry. Of one that cannot be sent, since another writer has stored a name that no
- * stream can hold, those of a reset: clients are told what they miss.
+ * The fields of an entry. Of one that cannot be sent, since another writer has stored it, those of a reset:
+ * clients are told what they miss.
  */
 export function entryFields(
   channel: string,
   entry: StoredEvent,
   onError: (error: unknown) => void,
 ): string {
-  try {
-    return encodeFields(entry)
-  } catch (error) {
-    onError(error)
-    return resetFields([channel], 'invalid')
-  }
+  if (isSendable(entry)) return encodeFields(entry)
+  // Whose log has found it has told already.
+  if (!entry.isUnreadable) onError(unreadableEntry(channel))
+  return resetFields([channel], 'invalid')
 }

@@ -12,6 +12,11 @@ export interface StoredEvent extends EncodedEvent {
   readonly id: EntryId
   /** The id of the entry before it, or the channel's id with `seq` 0 for the first one. */
   readonly prevId: EntryId
+  /**
+   * What the log has behind `prevId` and up to `id` cannot be read: readers are told of a gap there, and go on
+   * behind it. There is no data.
+   */
+  readonly isUnreadable?: true | undefined
 }
 
 /** What an append gave. */

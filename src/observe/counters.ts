@@ -51,6 +51,8 @@ export class Counters {
   )
   logErrors = 0
   proxyErrors = 0
+  /** Of what the log's store gave. */
+  unreadable = 0
   relayedEvents = 0
   streamsStarted = 0
   readonly streamsEnded: Record<StreamEnd, number> = {

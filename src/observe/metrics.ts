@@ -61,6 +61,8 @@ export interface Metrics {
     /** What the log refused or could not do. */
     readonly log: number
     readonly proxy: number
+    /** What the log's store gave and could not be read: messages, entries, records. */
+    readonly unreadable: number
   }
   /** Of the streams that this process produces. */
   readonly streams: {
@@ -134,7 +136,11 @@ export function readMetrics(
       },
       relayed: counters.relayedEvents,
     },
-    errors: { log: counters.logErrors, proxy: counters.proxyErrors },
+    errors: {
+      log: counters.logErrors,
+      proxy: counters.proxyErrors,
+      unreadable: counters.unreadable,
+    },
     streams: {
       started: counters.streamsStarted,
       ended: { ...counters.streamsEnded },

@@ -110,7 +110,7 @@ export class Observer {
     this.#tell(channels.publish, { channel, events, latencyMs, error })
   }
 
-  /** Something went wrong: counts what is of the log, or of a proxy. */
+  /** Something went wrong: counts what is of the log, of its store, or of a proxy. */
   failed(error: unknown): void {
     const code = error instanceof EventStreamError ? error.code : ''
     if (logErrors.includes(code)) {
@@ -119,7 +119,7 @@ export class Observer {
     } else if (proxyErrors.includes(code)) {
       this.counters.proxyErrors += 1
       if (channels.proxyError.hasSubscribers) this.#tell(channels.proxyError, { error })
-    }
+    } else if (code === 'ERR_STORE_ENTRY') this.counters.unreadable += 1
   }
 
   /** @returns What is called with its ending, once. */

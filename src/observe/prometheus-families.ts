@@ -137,6 +137,12 @@ export const families: readonly Family[] = [
     values: ({ metrics }) => metrics.errors.log,
   },
   {
+    name: 'log_unreadable_total',
+    help: 'What the store of the log gave and could not be read.',
+    type: 'counter',
+    values: ({ metrics }) => metrics.errors.unreadable,
+  },
+  {
     name: 'proxies_down',
     help: 'GRIP proxies that take no events.',
     type: 'gauge',

@@ -219,6 +219,7 @@ export const statusPageScript = `
     facts('errors', [
       ['Log', compact(errors.log), errors.log > 0],
       ['Proxies', compact(errors.proxy), errors.proxy > 0],
+      ['Unreadable in the store', compact(errors.unreadable), errors.unreadable > 0],
     ])
   }
 

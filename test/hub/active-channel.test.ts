@@ -145,7 +145,7 @@ describe('an active channel', () => {
       'event: stream-reset\ndata: {"channels":["a"],"reason":"invalid"}\n',
       'data: 2\n',
     ])
-    expect(errors).toMatchObject([{ code: 'ERR_FIELD' }])
+    expect(errors).toMatchObject([{ code: 'ERR_STORE_ENTRY' }])
   })
 
   test('keeps a bounded tail', async () => {

@@ -117,6 +117,6 @@ describe('readMissed', () => {
       ['stream-reset', '{"channels":["a"],"reason":"invalid"}'],
       [undefined, '2'],
     ])
-    expect(errors).toMatchObject([{ code: 'ERR_FIELD' }])
+    expect(errors).toMatchObject([{ code: 'ERR_STORE_ENTRY' }])
   })
 })

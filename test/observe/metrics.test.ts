@@ -213,7 +213,7 @@ describe('the metrics of an event stream', () => {
     })
     const { publishing, errors } = eventStream.metrics()
     expect([publishing.events, publishing.relayed, publishing.failures]).toEqual([2, 1, 1])
-    expect(errors).toEqual({ log: 0, proxy: 1 })
+    expect(errors).toEqual({ log: 0, proxy: 1, unreadable: 0 })
     await eventStream.close({ graceMs: 0 })
   })
 

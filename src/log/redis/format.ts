@@ -1,6 +1,9 @@
 import { encodeChannelName } from '../../core/cursor.js'
-import { type EntryId, seqOf } from '../../core/entry-id.js'
+import { type EntryId, isEntryId, seqOf } from '../../core/entry-id.js'
+import type { EncodedEvent } from '../../core/event.js'
+import { parseJson } from '../../core/json.js'
 import type { NewEntry, StoredEvent } from '../event-log.js'
+import { isNext } from '../intake.js'
 
 /** Where a channel is in Redis. All of it is in one slot of a cluster. */
 export interface ChannelKeys {
@@ -33,20 +36,29 @@ export function packKey(key: string): string {
   return key.isWellFormed() && !key.startsWith(escaped) ? key : escaped + JSON.stringify(key)
 }
 
-function unpack(id: EntryId, prevId: EntryId, text: string): StoredEvent {
+/** @returns undefined when it was packed by nobody. */
+function unpack(text: string): EncodedEvent | undefined {
   const end = text.indexOf('\n')
-  const [event, data] =
-    text.startsWith(escaped) && end === 1
-      ? (JSON.parse(text.slice(2)) as [string, string])
-      : [text.slice(0, end), text.slice(end + 1)]
-  return { id, prevId, event: event || undefined, data }
+  if (end === -1) return undefined
+  if (!text.startsWith(escaped) || end !== 1) {
+    return { event: text.slice(0, end) || undefined, data: text.slice(end + 1) }
+  }
+  const value = parseJson(text.slice(2))
+  if (!Array.isArray(value) || value.length !== 2) return undefined
+  const [event, data] = value as unknown[]
+  if (typeof event !== 'string' || typeof data !== 'string') return undefined
+  return { event: event || undefined, data }
 }
 
 /** An entry of the stream: `<nonce of the one before> <time> <bytes before>`, then what was packed. */
 export function parseStored(id: EntryId, text: string): StoredEvent {
   const headerEnd = text.indexOf('\n')
   const prevNonce = text.slice(0, text.indexOf(' '))
-  return unpack(id, `${seqOf(id) - 1}-${prevNonce}`, text.slice(headerEnd + 1))
+  const prevId = `${seqOf(id) - 1}-${prevNonce}`
+  const packed = unpack(text.slice(headerEnd + 1))
+  return packed === undefined
+    ? { id, prevId, data: '', isUnreadable: true }
+    : { id, prevId, ...packed }
 }
 
 /** What a live message tells: entries, or that there are some to be read up to `head`. */
@@ -62,17 +74,24 @@ export interface LiveMessage {
  * @returns undefined when it is none.
  */
 export function parseMessage(message: string): LiveMessage | undefined {
-  if (message.startsWith('*')) return { head: message.slice(1), entries: [] }
+  if (message.startsWith('*')) {
+    const head = message.slice(1)
+    return isEntryId(head) ? { head, entries: [] } : undefined
+  }
   const entries: StoredEvent[] = []
   let at = message.indexOf('\n')
   let prevId = message.slice(0, at)
-  while (at !== -1 && at < message.length) {
+  if (at === -1 || !isEntryId(prevId)) return undefined
+  while (at < message.length) {
     const lineEnd = message.indexOf('\n', at + 1)
-    const [id, units] = message.slice(at + 1, lineEnd).split(' ')
-    const length = Number(units)
-    const end = lineEnd + 1 + length
-    if (lineEnd === -1 || !id || !(length >= 0) || end > message.length) return undefined
-    entries.push(unpack(id, prevId, message.slice(lineEnd + 1, end)))
+    const [id, units = ''] = message.slice(at + 1, lineEnd).split(' ')
+    const end = lineEnd + 1 + Number(units)
+    if (lineEnd === -1 || !isNext(id, prevId) || !/^\d+$/.test(units) || end > message.length) {
+      return undefined
+    }
+    const packed = unpack(message.slice(lineEnd + 1, end))
+    if (packed === undefined) return undefined
+    entries.push({ id, prevId, ...packed })
     prevId = id
     at = end
   }

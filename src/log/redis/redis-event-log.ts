@@ -15,6 +15,7 @@ import type {
   StoredEvent,
 } from '../event-log.js'
 import { HeadLookups } from '../head-lookups.js'
+import { Intake, type IntakeLog } from '../intake.js'
 import { randomNonce } from '../nonce.js'
 import type { RegistryLog } from '../registry-store.js'
 import {
@@ -60,7 +61,8 @@ export function redisEventLog(options: RedisEventLogOptions): StreamLog & Remote
   return new RedisEventLog(options)
 }
 
-class RedisEventLog implements StreamLog, RemoteLog, RegistryLog {
+class RedisEventLog implements StreamLog, RemoteLog, RegistryLog, IntakeLog {
+  readonly intake = new Intake()
   readonly registry: RedisRegistry
   readonly #prefix: string
   readonly #link: Link
@@ -91,6 +93,7 @@ class RedisEventLog implements StreamLog, RemoteLog, RegistryLog {
     this.#scriptsOf = (isCluster) => scripts[Number(isCluster)] as Scripts
     const host = {
       prefix,
+      intake: this.intake,
       subscribe: (live: readonly string[]) => this.#link.subscribe(live),
       unsubscribe: (live: readonly string[]) => this.#link.unsubscribe(live),
       heads: (channels: readonly string[]) => this.heads(channels),
@@ -98,7 +101,7 @@ class RedisEventLog implements StreamLog, RemoteLog, RegistryLog {
     this.#subscriptions = new Subscriptions(host, { checkMs: pollIntervalMs })
     this.#link = new Link(redisConnector(redis), link, {
       prepare: (driver) => this.#prepare(driver),
-      message: (live, text) => this.#subscriptions.message(live, text),
+      message: this.intake.guard((live, text) => this.#subscriptions.message(live, text)),
       resubscribe: () => this.#subscriptions.resubscribe(),
       check: () => this.#subscriptions.check(),
     })

@@ -1,10 +1,13 @@
 import type { EntryId } from '../../core/entry-id.js'
+import { quote } from '../../core/errors.js'
 import type { LogListener } from '../event-log.js'
+import type { Intake } from '../intake.js'
 import { channelKeys, parseMessage } from './format.js'
 
 /** What subscriptions need of the log. */
 export interface SubscriptionHost {
   readonly prefix: string
+  readonly intake: Intake
   subscribe(live: readonly string[]): Promise<unknown>
   unsubscribe(live: readonly string[]): Promise<unknown>
   heads(channels: readonly string[]): Promise<readonly EntryId[]>
@@ -90,6 +93,8 @@ export class Subscriptions {
     if (subscription === undefined) return
     const message = parseMessage(text)
     if (message === undefined) {
+      const what = `A live message of the channel ${quote(subscription.channel)}`
+      this.#host.intake.drop(what, 'the log is read instead')
       subscription.suspect()
       return
     }

@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals'
+import { Intake } from '../../../src/log/intake.js'
 import { parseMessage } from '../../../src/log/redis/format.js'
 import { Subscriptions } from '../../../src/log/redis/subscriptions.js'
 import { redisEventLog } from '../../../src/redis.js'
@@ -19,6 +20,7 @@ describe('Subscriptions', () => {
     subscriptions = new Subscriptions(
       {
         prefix: 'p',
+        intake: new Intake(),
         subscribe: async (live) => calls.push(`subscribe ${live}`),
         unsubscribe: async (live) => calls.push(`unsubscribe ${live}`),
         heads: async (channels) => channels.map(() => heads),
@@ -69,6 +71,7 @@ describe('Subscriptions', () => {
     const stuck = new Subscriptions(
       {
         prefix: 'p',
+        intake: new Intake(),
         subscribe: async () => undefined,
         unsubscribe: () => new Promise(() => undefined),
         heads: async (channels) => channels.map(() => heads),
@@ -94,6 +97,7 @@ describe('Subscriptions', () => {
     heads = undefined as unknown as string
     const failing = new Subscriptions({
       prefix: 'p',
+      intake: new Intake(),
       subscribe: () => Promise.reject(new Error('away')),
       unsubscribe: async () => undefined,
       heads: async () => [],

@@ -1,0 +1,91 @@
+import { isEntryId, seqOf } from '../core/entry-id.js'
+import { EventStreamError, quote } from '../core/errors.js'
+import { controlEvents, type EncodedEvent } from '../core/event.js'
+import { isEndId } from '../core/stream-end.js'
+import type { StoredEvent } from './event-log.js'
+
+/**
+ * The gate for what a store gives: each backend parses what it gets, drops what is not its own, and tells this.
+ * So whatever something else writes into a store costs its own place and nothing more.
+ */
+export class Intake {
+  readonly #watchers = new Set<(error: unknown) => void>()
+
+  /**
+   * Tells that something was dropped.
+   *
+   * @param what - To begin a sentence with: `A live message of the channel "a"`.
+   * @param consequence - What was done instead.
+   */
+  drop(what: string, consequence: string): void {
+    if (this.#watchers.size > 0) this.#tell(unreadable(what, consequence))
+  }
+
+  /** A listener for a driver. Nothing is thrown out of it: some drivers end the process then, or the connection. */
+  guard<Args extends unknown[]>(listener: (...args: Args) => void): (...args: Args) => void {
+    return (...args) => {
+      try {
+        listener(...args)
+      } catch (error) {
+        this.#tell(error)
+      }
+    }
+  }
+
+  /** Calls a function with each error, until the function that this returns is called. */
+  watch(watcher: (error: unknown) => void): () => void {
+    this.#watchers.add(watcher)
+    return () => this.#watchers.delete(watcher)
+  }
+
+  #tell(error: unknown): void {
+    for (const watcher of [...this.#watchers]) watcher(error)
+  }
+}
+
+/** What a log has whose store may be written to by others. */
+export interface IntakeLog {
+  readonly intake: Intake
+}
+
+export function intakeOf(log: object): Intake | undefined {
+  return 'intake' in log ? (log as IntakeLog).intake : undefined
+}
+
+export function unreadable(what: string, consequence: string): EventStreamError {
+  return new EventStreamError(
+    'ERR_STORE_ENTRY',
+    `${what} cannot be read, so ${consequence}. Something else has written where the log does, or another ` +
+      'version of this package: give the log a prefix or schema of its own.',
+  )
+}
+
+export function unreadableEntry(channel: string): EventStreamError {
+  return unreadable(`An entry of the channel ${quote(channel)}`, 'its readers are told of a gap')
+}
+
+/** Whether an id is that of the place right behind another one. */
+export function isNext(id: unknown, prevId: string): id is string {
+  return typeof id === 'string' && isEntryId(id) && seqOf(id) === seqOf(prevId) + 1
+}
+
+const ownNames: ReadonlySet<unknown> = new Set([
+  controlEvents.open,
+  controlEvents.reset,
+  controlEvents.error,
+])
+
+/**
+ * Whether an entry of a log can be sent to readers. The end of a stream is told by its id, so nothing else may have
+ * its name, nor the names of what is not in logs at all.
+ */
+export function isSendable({ id, event, data, isUnreadable }: StoredEvent): boolean {
+  if (isUnreadable || typeof data !== 'string') return false
+  if (isEndId(id) !== (event === controlEvents.end)) return false
+  return event === undefined || (isName(event) && !ownNames.has(event))
+}
+
+/** Whether a stream of events can hold it as a name. */
+function isName(event: EncodedEvent['event']): boolean {
+  return typeof event === 'string' && event !== '' && !/[\r\n\0]/.test(event)
+}
