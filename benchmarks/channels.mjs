@@ -1,4 +1,4 @@
-// Does the number of channels matter, and do clients of other channels make a publish dearer?
+// Does the number of channels matter, and do clients of other channels make a publish, or a connect, dearer?
 
 import { repeat } from './lib/closed-loop.mjs'
 import { startClient, startServer } from './lib/processes.mjs'
@@ -10,6 +10,8 @@ const channels = 5000
 const fewOthers = 100
 const perTurn = 100
 const perRequest = 50
+/** Of those that nobody follows the log keeps as many as the fewest here, so that its limit is passed. */
+const followedChannels = { few: 1000, many: 100_000, quick: 20_000 }
 
 /** A server and one client for each of some channels. */
 async function open(name, connections) {
@@ -73,6 +75,70 @@ async function round(name, quick) {
   return { ...swept, ...costs }
 }
 
+/** An event stream in this process with one reader in each of some channels. */
+async function follow(count) {
+  const { EventStream, memoryEventLog } = await import(process.env.HEADWATER ?? '../dist/index.js')
+  const log = memoryEventLog({ maxChannels: followedChannels.few })
+  const eventStream = new EventStream({ log, maxConnections: count + 1 })
+  const open = (name) => eventStream.fetch(new Request('http://localhost/'), name)
+  for (let i = 0; i < count; i++) await open(`followed-${i}`)
+  let connects = 0
+  let publishes = 0
+  return {
+    /** To a channel that was not there before. */
+    async connect() {
+      connects += 1
+      const { body } = await open(`new-${connects}`)
+      await body.cancel()
+    },
+    async publish() {
+      publishes += 1
+      await eventStream.publishEvent(`unfollowed-${publishes}`, { data: 1 })
+    },
+    close: () => eventStream.close({ graceMs: 0 }),
+  }
+}
+
+/** CPU time, in µs. */
+async function costOf(act, times) {
+  const before = process.cpuUsage()
+  for (let i = 0; i < times; i++) await act()
+  const { user, system } = process.cpuUsage(before)
+  return (user + system) / times
+}
+
+/** What one more client, and an event nobody follows, cost where many channels are followed, in memory. */
+async function compareFollowed(quick) {
+  const counts = [followedChannels.few, quick ? followedChannels.quick : followedChannels.many]
+  const streams = []
+  for (const count of counts) {
+    progress(`channels, ${number(count)} followed in memory`)
+    streams.push(await follow(count))
+  }
+  const acts = ['connect', 'publish']
+  const costs = acts.map(() => counts.map(() => []))
+  for (let i = 0; i < 15; i++) {
+    for (const [a, act] of acts.entries()) {
+      for (const [s, stream] of streams.entries()) costs[a][s].push(await costOf(stream[act], 500))
+    }
+  }
+  for (const stream of streams) await stream.close()
+  const rows = acts.map((act, a) => {
+    const [few, many] = costs[a].map(median)
+    return [act, few, many, many / few]
+  })
+  const head = ['CPU µs of', ...counts.map((count) => `${number(count)} followed`), 'ratio']
+  return {
+    text: table(
+      head,
+      rows.map(([act, ...numbers]) => [`one ${act}`, ...numbers.map(number)]),
+    ),
+    targets: rows.map(([act, , , ratio]) =>
+      atMost(`${act} with ${number(counts[1])} channels followed, × with 1,000`, ratio, 2),
+    ),
+  }
+}
+
 export async function run({ quick = false } = {}) {
   const records = Object.fromEntries(names.map((name) => [name, []]))
   for (let i = 0; i < (quick ? 1 : 3); i++) {
@@ -90,10 +156,14 @@ export async function run({ quick = false } = {}) {
     return [labels[name], ...numbers.map(number)]
   })
   const { few, many } = result.headwater
+  const followed = await compareFollowed(quick)
   return {
     title: `${number(channels)} channels of one client each`,
-    text: table(head, rows),
-    targets: [atMost('publish with 5000 other clients, × with 100', many / few, 1.3)],
+    text: `${table(head, rows)}\n\n${followed.text}`,
+    targets: [
+      atMost('publish with 5000 other clients, × with 100', many / few, 1.3),
+      ...followed.targets,
+    ],
   }
 }
 

@@ -1,4 +1,5 @@
 import { type EntryId, formatEntryId, isEntryId, seqOf } from '../core/entry-id.js'
+import { entryCost } from './entry-cost.js'
 import type {
   Appended,
   LogListener,
@@ -9,6 +10,7 @@ import type {
   StoredEvent,
 } from './event-log.js'
 import type { StreamLimits } from './stream-log.js'
+import type { Ordered, UseOrder } from './use-order.js'
 
 /** What makes a channel a stream. Times are on the monotonic clock, but for `startedAt`. */
 export interface MemoryStream {
@@ -21,20 +23,22 @@ export interface MemoryStream {
 
 interface Kept {
   readonly stored: StoredEvent
-  readonly length: number
+  /** Bytes that it takes. */
+  readonly cost: number
   readonly at: number
   readonly idempotencyKey: string | undefined
 }
 
-/** Payload of all channels together, in UTF-16 units. */
+/** What the entries of all channels take together. */
 export interface Total {
   bytes: number
 }
 
 /** One channel of the in-memory log: a queue that is read by arithmetic on `seq`. */
-export class MemoryChannel {
+export class MemoryChannel implements Ordered<MemoryChannel> {
+  readonly name: string
   readonly listeners = new Set<LogListener>()
-  /** Payload kept, in UTF-16 units. */
+  /** What its entries take. */
   bytes = 0
   closed = false
   stream: MemoryStream | undefined
@@ -43,6 +47,9 @@ export class MemoryChannel {
   head: EntryId
   /** A stream's timer for the end of its lease. */
   lease: NodeJS.Timeout | undefined
+  order: UseOrder<MemoryChannel> | undefined
+  before: MemoryChannel | undefined
+  after: MemoryChannel | undefined
   readonly #total: Total
   #kept: Kept[] = []
   /** Index in `#kept` of the first entry that is not trimmed. */
@@ -50,7 +57,8 @@ export class MemoryChannel {
   readonly #idOfKey = new Map<string, Appended>()
 
   /** @param origin - The id before the first entry. */
-  constructor(origin: EntryId, total: Total) {
+  constructor(name: string, origin: EntryId, total: Total) {
+    this.name = name
     this.head = origin
     this.#total = total
   }
@@ -82,9 +90,9 @@ export class MemoryChannel {
 
   /** Adds an entry that has its id, behind the last one. */
   add(stored: StoredEvent, at: number, idempotencyKey?: string): void {
-    const length = stored.data.length + (stored.event?.length ?? 0)
-    this.#kept.push({ stored, length, at, idempotencyKey })
-    this.#grow(length)
+    const cost = entryCost(stored, idempotencyKey)
+    this.#kept.push({ stored, cost, at, idempotencyKey })
+    this.#grow(cost)
     this.head = stored.id
   }
 
@@ -100,7 +108,13 @@ export class MemoryChannel {
   /** What is left of it counts no more. */
   forget(): void {
     this.#grow(-this.bytes)
+    this.order?.remove(this)
     clearTimeout(this.lease)
+  }
+
+  /** Whether somebody follows it, or produces it. */
+  get isInUse(): boolean {
+    return this.listeners.size > 0 || (this.stream !== undefined && !this.closed)
   }
 
   /** The last entry that is kept. */
@@ -116,7 +130,7 @@ export class MemoryChannel {
       if (length >= maxLength && entries.length > 0) break
       const kept = this.#kept[i] as Kept
       entries.push(kept.stored)
-      length += kept.length
+      length += kept.stored.data.length
     }
     return { entries, gap, head: this.head }
   }
@@ -128,7 +142,7 @@ export class MemoryChannel {
       if (first === undefined) break
       const count = this.#kept.length - this.#start
       if (count <= maxEvents && this.bytes <= maxBytes && first.at > oldest) break
-      this.#grow(-first.length)
+      this.#grow(-first.cost)
       if (first.idempotencyKey !== undefined) this.#idOfKey.delete(first.idempotencyKey)
       // Freed at once: the queue itself is moved up only now and then.
       this.#kept[this.#start++] = undefined as unknown as Kept
@@ -139,9 +153,9 @@ export class MemoryChannel {
     }
   }
 
-  #grow(length: number): void {
-    this.bytes += length
-    this.#total.bytes += length
+  #grow(bytes: number): void {
+    this.bytes += bytes
+    this.#total.bytes += bytes
   }
 
   #find(from: ReadFrom): { readonly index: number; readonly gap: Page['gap'] } {

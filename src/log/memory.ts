@@ -1,4 +1,4 @@
-import { type EntryId, formatEntryId, seqOf } from '../core/entry-id.js'
+import { type EntryId, formatEntryId } from '../core/entry-id.js'
 import { EventStreamError, quote } from '../core/errors.js'
 import type { EncodedEvent } from '../core/event.js'
 import { checkNames, checkWhole } from '../core/options.js'
@@ -26,6 +26,7 @@ import {
   type StreamInfo,
   type StreamLog,
 } from './stream-log.js'
+import { UseOrder } from './use-order.js'
 
 /** Limits of an in-memory log. Whatever passes one of them is dropped, oldest first. */
 export interface MemoryEventLogOptions {
@@ -35,7 +36,8 @@ export interface MemoryEventLogOptions {
    */
   readonly maxEvents?: number | undefined
   /**
-   * Payload kept per channel, in UTF-16 units: bytes, for ASCII.
+   * Bytes of memory that the entries of a channel may take: 256 for each, its text in ASCII, twice that where not all
+   * of it is ASCII, and 192 more for an idempotency key beside its text.
    * @defaultValue 4_194_304
    */
   readonly maxBytes?: number | undefined
@@ -46,14 +48,15 @@ export interface MemoryEventLogOptions {
    */
   readonly maxAgeMs?: number | undefined
   /**
-   * Channels held at once. Past this, those that were not used for longest are forgotten, a tenth of
-   * them at a time: first those without entries, never one that is followed.
-   * @defaultValue 10_000
+   * Channels held that nobody follows, of about 700 bytes each beside their entries. Past this, the one that was not
+   * used for longest is forgotten: first those without entries. Followed channels do not count, as they end with
+   * their connections: twice `maxConnections` is enough for all clients to leave at once and come back.
+   * @defaultValue 100_000
    */
   readonly maxChannels?: number | undefined
   /**
-   * Payload kept in all channels together, in the unit of `maxBytes`. Past this a tenth is dropped,
-   * from the channels that were not used for longest.
+   * Bytes of memory that the entries of all channels may take together, counted as in `maxBytes`. Past this a tenth
+   * is dropped, from the channels that were not used for longest: first those that nobody follows.
    * @defaultValue 268_435_456
    */
   readonly maxTotalBytes?: number | undefined
@@ -71,6 +74,12 @@ export function memoryEventLog(options: MemoryEventLogOptions = {}): StreamLog &
 class MemoryEventLog implements StreamLog, RegistryLog {
   readonly registry = new MemoryRegistry(() => this.#checkOpen())
   readonly #channels = new Map<string, MemoryChannel>()
+  /** Followed, or produced, with entries. */
+  readonly #inUse = new UseOrder<MemoryChannel>()
+  /** Others with entries. */
+  readonly #left = new UseOrder<MemoryChannel>()
+  /** Others without. */
+  readonly #empty = new UseOrder<MemoryChannel>()
   readonly #maxEvents: number
   readonly #maxBytes: number
   readonly #maxAgeMs: number
@@ -80,13 +89,15 @@ class MemoryEventLog implements StreamLog, RegistryLog {
   readonly #streams = new MemoryStreams((channel, entries) => this.#added(channel, entries))
   #closed = false
   #sweeper: NodeJS.Timeout | undefined
+  /** What the sweep that is under way has not looked at. */
+  #unswept: Iterator<MemoryChannel> | undefined
 
   constructor(options: MemoryEventLogOptions) {
     const {
       maxEvents = 1000,
       maxBytes = 4_194_304,
       maxAgeMs = 300_000,
-      maxChannels = 10_000,
+      maxChannels = 100_000,
       maxTotalBytes = 268_435_456,
     } = options
     const limits = { maxEvents, maxBytes, maxAgeMs, maxChannels, maxTotalBytes }
@@ -108,14 +119,15 @@ class MemoryEventLog implements StreamLog, RegistryLog {
         `The channel ${quote(name)} is closed and takes no more events.`,
       )
     }
-    const { appended, added } = channel.append(entries, randomNonce, performance.now())
+    const { appended, added } = channel.append(entries, randomNonce, channel.usedAt)
     if (added.length > 0) this.#added(channel, added)
     return appended
   }
 
   async read(name: string, from: ReadFrom, limit: PageLimit): Promise<Page> {
     const channel = this.#use(name)
-    this.#trim(channel, performance.now())
+    this.#trim(channel, channel.usedAt)
+    this.#place(channel)
     return channel.read(from, limit)
   }
 
@@ -124,16 +136,18 @@ class MemoryEventLog implements StreamLog, RegistryLog {
   }
 
   async follow(name: string, listener: LogListener): Promise<() => void> {
-    const channel = this.#use(name)
+    const channel = this.#get(name)
     // One of its own, so that the same listener may follow twice.
     const follower: LogListener = {
       append: (entries) => listener.append(entries),
       suspect: () => listener.suspect(),
     }
     channel.listeners.add(follower)
+    this.#place(channel)
     return () => {
       if (!channel.listeners.delete(follower)) return
       channel.usedAt = performance.now()
+      this.#place(channel)
     }
   }
 
@@ -144,7 +158,10 @@ class MemoryEventLog implements StreamLog, RegistryLog {
   }
 
   async claim(name: string, claim: Claim): Promise<Claimed> {
-    return this.#streams.claim(this.#use(name), claim)
+    const channel = this.#get(name)
+    const claimed = this.#streams.claim(channel, claim)
+    this.#place(channel)
+    return claimed
   }
 
   async produce(name: string, production: Production): Promise<Produced> {
@@ -172,7 +189,8 @@ class MemoryEventLog implements StreamLog, RegistryLog {
     this.#checkOpen()
     const channel = this.#find(name)
     if (channel === undefined || !this.#streams.drop(channel)) return false
-    if (channel.listeners.size === 0) this.#forget(name, channel)
+    if (channel.isInUse) this.#place(channel)
+    else this.#forget(channel)
     return true
   }
 
@@ -180,9 +198,9 @@ class MemoryEventLog implements StreamLog, RegistryLog {
     this.#closed = true
     clearInterval(this.#sweeper)
     this.registry.close()
-    for (const [name, channel] of this.#channels) {
+    for (const channel of this.#channels.values()) {
       channel.listeners.clear()
-      this.#forget(name, channel)
+      this.#forget(channel)
     }
   }
 
@@ -197,24 +215,29 @@ class MemoryEventLog implements StreamLog, RegistryLog {
   #find(name: string): MemoryChannel | undefined {
     const channel = this.#channels.get(name)
     if (channel === undefined || !this.#isPast(channel, performance.now())) return channel
-    this.#forget(name, channel)
+    this.#forget(channel)
     return undefined
   }
 
-  #isPast({ listeners, stream, closed, usedAt }: MemoryChannel, now: number): boolean {
-    // Its lease ends before it does.
-    if (stream !== undefined && !closed) return false
-    return listeners.size === 0 && usedAt <= now - (stream?.limits.maxAgeMs ?? this.#maxAgeMs)
+  #isPast(channel: MemoryChannel, now: number): boolean {
+    const { isInUse, usedAt, stream } = channel
+    return !isInUse && usedAt <= now - (stream?.limits.maxAgeMs ?? this.#maxAgeMs)
   }
 
   /** The channel, made if need be, and now the last to be forgotten. */
   #use(name: string): MemoryChannel {
+    const channel = this.#get(name)
+    this.#place(channel)
+    return channel
+  }
+
+  /** The channel, made if need be: it has to be placed. */
+  #get(name: string): MemoryChannel {
     this.#checkOpen()
     let channel = this.#find(name)
     if (channel === undefined) {
-      channel = new MemoryChannel(formatEntryId(0, randomNonce()), this.#total)
-      this.#sweeper ??= setInterval(() => this.#sweep(), sweepMs(this.#maxAgeMs)).unref()
-      if (this.#channels.size >= this.#maxChannels) this.#forgetSome()
+      channel = new MemoryChannel(name, formatEntryId(0, randomNonce()), this.#total)
+      this.#sweeper ??= setInterval(() => this.#beginSweep(), sweepMs(this.#maxAgeMs)).unref()
       this.#channels.set(name, channel)
     }
     channel.usedAt = performance.now()
@@ -222,30 +245,34 @@ class MemoryEventLog implements StreamLog, RegistryLog {
     return channel
   }
 
-  /**
-   * Makes room for a channel. Channels are looked through and sorted only here, many at a time: to
-   * keep them in order of use would cost every append, and the more the more channels there are.
-   */
-  #forgetSome(): void {
-    const unfollowed = inOrderOfUse(
-      [...this.#channels].filter(([, { listeners }]) => listeners.size === 0),
-    )
-    const isEmpty = ([, { head }]: readonly [string, MemoryChannel]) => seqOf(head) === 0
-    const first = [...unfollowed.filter(isEmpty), ...unfollowed.filter((entry) => !isEmpty(entry))]
-    const goal = this.#maxChannels - 1 - Math.floor(this.#maxChannels / 10)
-    for (const [name, channel] of first) {
-      if (this.#channels.size <= goal) return
-      this.#forget(name, channel)
+  /** Puts a channel where what it is now belongs, behind all that were used before it. */
+  #place(channel: MemoryChannel): void {
+    const { order, isInUse, bytes } = channel
+    if (isInUse) {
+      // Nothing can be taken from one without entries.
+      if (bytes > 0) this.#inUse.use(channel)
+      else order?.remove(channel)
+      return
     }
+    if (order !== this.#left && order !== this.#empty) this.#makeRoom()
+    if (bytes > 0) this.#left.use(channel)
+    else this.#empty.use(channel)
   }
 
-  #forget(name: string, channel: MemoryChannel): void {
+  /** For one more channel that nobody follows. */
+  #makeRoom(): void {
+    if (this.#empty.size + this.#left.size < this.#maxChannels) return
+    this.#forget((this.#empty.first ?? this.#left.first) as MemoryChannel)
+  }
+
+  #forget(channel: MemoryChannel): void {
     channel.forget()
-    this.#channels.delete(name)
+    this.#channels.delete(channel.name)
   }
 
   #added(channel: MemoryChannel, entries: readonly StoredEvent[]): void {
-    this.#trim(channel, performance.now())
+    this.#trim(channel, channel.usedAt)
+    this.#place(channel)
     if (this.#total.bytes > this.#maxTotalBytes) this.#shrink()
     for (const listener of [...channel.listeners]) listener.append(entries)
   }
@@ -257,33 +284,51 @@ class MemoryEventLog implements StreamLog, RegistryLog {
     else channel.trim(this.#maxEvents, this.#maxBytes, now - this.#maxAgeMs)
   }
 
-  /** Drops a tenth of all that is kept. */
+  /** Drops a tenth of all that is kept. Who has lost all of his goes to another place. */
   #shrink(): void {
     const goal = Math.floor(this.#maxTotalBytes * 0.9)
-    for (const [, channel] of inOrderOfUse([...this.#channels])) {
+    for (;;) {
       const excess = this.#total.bytes - goal
-      if (excess <= 0) return
+      const channel = this.#left.first ?? this.#inUse.first
+      if (excess <= 0 || channel === undefined) return
       channel.trim(Number.POSITIVE_INFINITY, Math.max(0, channel.bytes - excess), 0)
+      if (channel.bytes === 0) this.#place(channel)
     }
   }
 
-  #sweep(): void {
+  #beginSweep(): void {
+    if (this.#unswept !== undefined) return
+    this.#unswept = this.#channels.values()
+    this.#sweep(this.#unswept)
+  }
+
+  /** Drops what is past its age: of some channels in each turn of the event loop, however many there are. */
+  #sweep(unswept: Iterator<MemoryChannel>): void {
     const now = performance.now()
-    for (const [name, channel] of this.#channels) {
+    for (let i = 0; i < sweptPerTurn; i++) {
+      const { done, value: channel } = unswept.next()
+      if (done) {
+        this.#endSweep()
+        return
+      }
       this.#streams.expire(channel)
+      const { bytes } = channel
       this.#trim(channel, now)
-      if (this.#isPast(channel, now)) this.#forget(name, channel)
+      if (this.#isPast(channel, now)) this.#forget(channel)
+      else if (bytes > 0 && channel.bytes === 0) this.#place(channel)
     }
+    setImmediate(() => this.#sweep(unswept)).unref()
+  }
+
+  #endSweep(): void {
+    this.#unswept = undefined
     if (this.#channels.size > 0) return
     clearInterval(this.#sweeper)
     this.#sweeper = undefined
   }
 }
 
-/** The first was not used for longest. */
-function inOrderOfUse(channels: [string, MemoryChannel][]): [string, MemoryChannel][] {
-  return channels.sort(([, a], [, b]) => a.usedAt - b.usedAt)
-}
+const sweptPerTurn = 1000
 
 /** Often enough that nothing outlives its age by more than a quarter, or half a minute. */
 function sweepMs(maxAgeMs: number): number {

@@ -7,7 +7,7 @@ import type { EventLog, StoredEvent } from './event-log.js'
 export interface StreamLimits {
   /** Entries; the oldest go first. */
   readonly maxEvents: number
-  /** Bytes of payload, in the unit of the log's `maxBytes`; the oldest entries go first. */
+  /** Bytes, counted as the log's `maxBytes` counts them; the oldest entries go first. */
   readonly maxBytes: number
   /** Milliseconds that all of it is kept after its last change. */
   readonly maxAgeMs: number

@@ -42,7 +42,7 @@ describe('memoryEventLog', () => {
   })
 
   test('bounds what all channels hold together, at the cost of those not used for longest', async () => {
-    const log = memoryEventLog({ maxTotalBytes: 1000 })
+    const log = memoryEventLog({ maxTotalBytes: 2000 })
     for (const name of ['old', 'new']) await log.append(name, [{ data: 'x'.repeat(450) }])
     await log.append('newest', [{ data: 'x'.repeat(450) }])
     const kept = await Promise.all(
