@@ -6,6 +6,7 @@ import { isEndId } from '../core/stream-end.js'
 import type { StreamLog } from '../log/stream-log.js'
 import type { ResolvedStreamsOptions } from './options.js'
 import { type OpenEntries, readEntries } from './reader.js'
+import { textChunks } from './source.js'
 import { type OpenedStream, type StreamPlace, Streams } from './streams.js'
 import { toText } from './text.js'
 
@@ -17,7 +18,7 @@ export interface ResumableStreamContext {
   /**
    * Starts the stream, or follows it when there is one of this id. Of all who ask first, one starts it.
    *
-   * @param makeStream - Called at once, once per id.
+   * @param makeStream - Called at once, once per id. A stream of bytes is read as UTF-8.
    * @param skipCharacters - UTF-16 units that whoever follows has already.
    * @returns null when it has ended, unless `serveEnded` is set.
    * @throws What `makeStream` throws; EventStreamError when the store is out of reach and there is a stream of
@@ -137,13 +138,15 @@ class Context implements ResumableStreamContext {
   async #open(streamId: string, makeStream: () => ReadableStream<string>): Promise<OpenedStream> {
     const { waitUntil } = this.#host
     let failure: { readonly error: unknown } | undefined
-    const opened = await this.#streams.open(this.#channelOf(streamId), () => {
+    const opened = await this.#streams.open(this.#channelOf(streamId), async () => {
+      let source: unknown
       try {
-        return makeStream()
+        source = makeStream()
       } catch (error) {
         failure = { error }
         throw error
       }
+      return textChunks(await source)
     })
     if (opened.ended !== undefined) waitUntil?.(opened.ended)
     if (failure !== undefined) {

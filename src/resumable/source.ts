@@ -40,3 +40,39 @@ export function iterate(source: unknown): ChunkIterator {
     `The source of a stream is ${quote(source)}; give an async iterable, a Readable or a ReadableStream.`,
   )
 }
+
+/**
+ * Makes text of what a source of text gives. Bytes are read as UTF-8, and a character that is cut in two by chunks
+ * comes as a whole; what is no UTF-8 becomes U+FFFD.
+ *
+ * @throws EventStreamError `ERR_EVENT` when the source cannot be read from; from `next`, when it gives anything else.
+ */
+export function textChunks(source: unknown): AsyncIterable<string> {
+  const chunks = iterate(source)
+  const decoder = new TextDecoder()
+  /** @returns undefined for bytes without a whole character. */
+  const decode = (chunk: unknown) => {
+    if (typeof chunk === 'string') return decoder.decode() + chunk
+    if (chunk instanceof Uint8Array) return decoder.decode(chunk, { stream: true }) || undefined
+    throw new EventStreamError(
+      'ERR_EVENT',
+      `The source of a resumable stream must give text, or bytes of UTF-8, got ${quote(chunk)}.`,
+    )
+  }
+  // Not a generator: its `return` would wait for a source that gives nothing.
+  const iterator: AsyncIterator<string> = {
+    next: async () => {
+      for (;;) {
+        const { value, done } = await chunks.next()
+        const text = done ? decoder.decode() : decode(value)
+        if (text === undefined) continue
+        return done && text === '' ? { done, value: undefined } : { value: text }
+      }
+    },
+    return: async () => {
+      await chunks.return?.()
+      return { done: true, value: undefined }
+    },
+  }
+  return { [Symbol.asyncIterator]: () => iterator }
+}
