@@ -1,4 +1,4 @@
-import { isEntryId, seqOf } from '../core/entry-id.js'
+import { type EntryId, isEntryId, seqOf } from '../core/entry-id.js'
 import { EventStreamError, quote } from '../core/errors.js'
 import { controlEvents, type EncodedEvent } from '../core/event.js'
 import { isEndId } from '../core/stream-end.js'
@@ -62,6 +62,42 @@ export function unreadable(what: string, consequence: string): EventStreamError 
 
 export function unreadableEntry(channel: string): EventStreamError {
   return unreadable(`An entry of the channel ${quote(channel)}`, 'its readers are told of a gap')
+}
+
+/** What stands for all behind one place and up to another one, where that cannot be read. */
+export function unreadableFrom(prevId: EntryId, id: EntryId): StoredEvent {
+  return { id, prevId, data: '', isUnreadable: true }
+}
+
+/**
+ * Of what was read, the entries of the log, one behind the other. Where one is missing, something unreadable stands for
+ * it; what is in nobody's chain is something else's, and is left out.
+ *
+ * @param after - The place that was read behind, which the log has; undefined for the earliest or the last ones.
+ * @param head - Where the log ends.
+ */
+export function chained(
+  after: EntryId | undefined,
+  entries: readonly StoredEvent[],
+  head: EntryId,
+): readonly StoredEvent[] {
+  const chain: StoredEvent[] = []
+  let place = after ?? entries[0]?.prevId ?? head
+  for (let i = 0; i < entries.length && place !== head; i++) {
+    let entry = entries[i] as StoredEvent
+    if (entry.prevId !== place) {
+      const next = entries.findIndex(({ prevId }, n) => n > i && prevId === place)
+      if (next !== -1) {
+        i = next
+        entry = entries[next] as StoredEvent
+      } else if (seqOf(entry.prevId) < seqOf(place)) continue
+      else chain.push(unreadableFrom(place, entry.prevId))
+    }
+    chain.push(entry)
+    place = entry.id
+  }
+  if (chain.length === 0 && place !== head) chain.push(unreadableFrom(place, head))
+  return chain
 }
 
 /** Whether an id is that of the place right behind another one. */

@@ -3,7 +3,7 @@ import { type EntryId, isEntryId, seqOf } from '../../core/entry-id.js'
 import type { EncodedEvent } from '../../core/event.js'
 import { parseJson } from '../../core/json.js'
 import type { NewEntry, StoredEvent } from '../event-log.js'
-import { isNext } from '../intake.js'
+import { isNext, unreadableFrom } from '../intake.js'
 
 /** Where a channel is in Redis. All of it is in one slot of a cluster. */
 export interface ChannelKeys {
@@ -50,15 +50,19 @@ function unpack(text: string): EncodedEvent | undefined {
   return { event: event || undefined, data }
 }
 
-/** An entry of the stream: `<nonce of the one before> <time> <bytes before>`, then what was packed. */
-export function parseStored(id: EntryId, text: string): StoredEvent {
-  const headerEnd = text.indexOf('\n')
-  const prevNonce = text.slice(0, text.indexOf(' '))
-  const prevId = `${seqOf(id) - 1}-${prevNonce}`
-  const packed = unpack(text.slice(headerEnd + 1))
-  return packed === undefined
-    ? { id, prevId, data: '', isUnreadable: true }
-    : { id, prevId, ...packed }
+const header = /^(\d+) \d+ \d+\n/
+
+/**
+ * An entry of the stream: `<nonce of the one before> <time> <bytes before>`, then what was packed.
+ *
+ * @returns undefined when it is something else's.
+ */
+export function parseStored(id: EntryId, text: string): StoredEvent | undefined {
+  const [before, nonce] = header.exec(text) ?? []
+  const prevId = `${seqOf(id) - 1}-${nonce}`
+  if (before === undefined || !isEntryId(id) || !isEntryId(prevId)) return undefined
+  const packed = unpack(text.slice(before.length))
+  return packed === undefined ? unreadableFrom(prevId, id) : { id, prevId, ...packed }
 }
 
 /** What a live message tells: entries, or that there are some to be read up to `head`. */

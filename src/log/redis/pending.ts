@@ -210,20 +210,25 @@ export class Pending {
 }
 
 function refused(task: Task, cause: unknown): EventStreamError {
+  const [, part, reason = ''] = /^(PARTLY )?(.*)$/s.exec(messageOf(cause)) ?? []
+  const done =
+    part === undefined
+      ? 'Nothing was done.'
+      : 'It is in the log, and not all of what belongs to it was done.'
   return new EventStreamError(
     'ERR_LOG_REFUSED',
-    `${task.what} failed, Redis has refused it: ${messageOf(cause)}. ${adviceFor(messageOf(cause))}`,
+    `${task.what} failed, Redis has refused it: ${reason}. ${done}${adviceFor(reason)}`,
     { cause },
   )
 }
 
 function adviceFor(message: string): string {
   if (message.includes('WRONGTYPE')) {
-    return 'A key holds something else: give the log a prefix of its own.'
+    return ' A key holds something else: give the log a prefix of its own.'
   }
-  if (message.startsWith('OOM')) return 'Its memory is full: raise maxmemory, or keep less.'
-  if (/^(?:NOAUTH|WRONGPASS)/.test(message)) return 'Give the right user and password.'
+  if (message.startsWith('OOM')) return ' Its memory is full: raise maxmemory, or keep less.'
+  if (/^(?:NOAUTH|WRONGPASS)/.test(message)) return ' Give the right user and password.'
   if (/NOPERM|can't run this command|No permissions/.test(message))
-    return 'Allow this user the commands that PROTOCOL.md lists.'
-  return 'Nothing was done.'
+    return ' Allow this user the commands that PROTOCOL.md lists.'
+  return ''
 }

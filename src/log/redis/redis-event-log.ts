@@ -15,7 +15,7 @@ import type {
   StoredEvent,
 } from '../event-log.js'
 import { HeadLookups } from '../head-lookups.js'
-import { Intake, type IntakeLog } from '../intake.js'
+import { chained, Intake, type IntakeLog } from '../intake.js'
 import { randomNonce } from '../nonce.js'
 import type { RegistryLog } from '../registry-store.js'
 import {
@@ -105,7 +105,7 @@ class RedisEventLog implements StreamLog, RemoteLog, RegistryLog, IntakeLog {
       resubscribe: () => this.#subscriptions.resubscribe(),
       check: () => this.#subscriptions.check(),
     })
-    this.#streams = new RedisStreams(prefix, this.#link, limits, link.timeoutMs)
+    this.#streams = new RedisStreams(prefix, this.#link, this.intake, limits, link.timeoutMs)
     this.registry = new RedisRegistry(prefix, this.#link, link.timeoutMs)
   }
 
@@ -179,6 +179,7 @@ class RedisEventLog implements StreamLog, RemoteLog, RegistryLog, IntakeLog {
       )
     }
     const parts = reply as string[]
+    if (parts.length > 3 * entries.length) this.#dropped(channel)
     return entries.map((_entry, i) => ({
       id: parts[3 * i] as EntryId,
       prevId: parts[3 * i + 1] as EntryId,
@@ -192,15 +193,20 @@ class RedisEventLog implements StreamLog, RemoteLog, RegistryLog, IntakeLog {
     const start = isOdd ? 'earliest' : typeof from === 'string' ? from : String(from.last)
     const args = [start, String(limit.maxEvents), String(limit.maxLength), String(randomNonce())]
     const { keys } = channelKeys(this.#prefix, channel)
-    const [head, gap, ...parts] = (await this.#link.run({
+    const [head, gap, others, ...parts] = (await this.#link.run({
       what: `The read of ${quote(channel)}`,
       writes: false,
       attempt: (driver) => driver.run(this.#scriptsOf(driver.isCluster).read, keys, args),
-    })) as [EntryId, Gap | '', ...string[]]
-    const entries: StoredEvent[] = []
+    })) as [EntryId, Gap | '', number, ...string[]]
+    const found: StoredEvent[] = []
     for (let i = 0; i < parts.length; i += 2) {
-      entries.push(parseStored(parts[i] as EntryId, parts[i + 1] as string))
+      const entry = parseStored(parts[i] as EntryId, parts[i + 1] as string)
+      if (entry !== undefined) found.push(entry)
     }
+    const isBehind = start.includes('-') && gap === ''
+    const entries = chained(isBehind ? start : undefined, found, head)
+    const isAll = others === 0 && entries.length === parts.length / 2
+    if (!isAll || entries.some(({ isUnreadable }) => isUnreadable)) this.#dropped(channel)
     return { entries, gap: isOdd ? 'unknown' : gap || undefined, head }
   }
 
@@ -309,6 +315,11 @@ class RedisEventLog implements StreamLog, RemoteLog, RegistryLog, IntakeLog {
     // Nodes are made ready one by one, as they are come upon.
     if (driver.isCluster) return
     await driver.command('SCRIPT', 'LOAD', this.#scriptsOf(false).append.source)
+  }
+
+  #dropped(channel: string): void {
+    const what = `Something in the stream of the channel ${quote(channel)}`
+    this.intake.drop(what, 'it is left out, and readers who miss an entry are told')
   }
 
   #noteFailure(error: unknown): void {

@@ -1,6 +1,8 @@
-import type { EntryId } from '../../core/entry-id.js'
+import { type EntryId, isEntryId } from '../../core/entry-id.js'
 import { quote } from '../../core/errors.js'
 import type { EncodedEvent } from '../../core/event.js'
+import { isEndId } from '../../core/stream-end.js'
+import { type Intake, unreadableFrom } from '../intake.js'
 import { randomNonce } from '../nonce.js'
 import type { Claim, Claimed, Lease, Produced, Production, StreamInfo } from '../stream-log.js'
 import type { RedisDriver } from './driver.js'
@@ -11,6 +13,9 @@ import { type StreamScripts, streamScriptsFor } from './stream-scripts.js'
 
 /** Leases of one command: Redis does nothing else meanwhile. */
 const batch = 200
+
+/** Beginnings have another nonce. */
+const unknownPlace: EntryId = '0-0'
 
 /** What a script tells of a stream. */
 type InfoReply = readonly [
@@ -28,6 +33,7 @@ type InfoReply = readonly [
 export class RedisStreams {
   readonly #prefix: string
   readonly #link: Link
+  readonly #intake: Intake
   readonly #scriptsOf: (isCluster: boolean) => StreamScripts
   /** For how long an answer is kept that cannot be found again elsewhere. */
   readonly #repeatMs: number
@@ -36,11 +42,13 @@ export class RedisStreams {
   constructor(
     prefix: string,
     link: Link,
+    intake: Intake,
     limits: Omit<ScriptLimits, 'isCluster'>,
     timeoutMs: number,
   ) {
     this.#prefix = prefix
     this.#link = link
+    this.#intake = intake
     this.#repeatMs = timeoutMs + 1000
     const scripts = [false, true].map((isCluster) => streamScriptsFor({ ...limits, isCluster }))
     this.#scriptsOf = (isCluster) => scripts[Number(isCluster)] as StreamScripts
@@ -56,7 +64,7 @@ export class RedisStreams {
       from?.head ?? '',
     ])) as InfoReply
     const outcome = reply[0] as Claimed['outcome']
-    return outcome === 'channel' ? { outcome } : { outcome, info: parseInfo(reply) }
+    return outcome === 'channel' ? { outcome } : { outcome, info: this.#infoOf(channel, reply) }
   }
 
   async produce(channel: string, production: Production): Promise<Produced> {
@@ -95,7 +103,7 @@ export class RedisStreams {
     const text = packEntry(ending)
     const what = `The end of the stream ${quote(channel)}`
     const reply = await this.#write('end', what, channel, [String(text.length), text])
-    return reply === null ? undefined : parseInfo(reply as InfoReply)
+    return reply === null ? undefined : this.#infoOf(channel, reply as InfoReply)
   }
 
   async inspect(channel: string): Promise<StreamInfo | 'channel' | undefined> {
@@ -106,7 +114,7 @@ export class RedisStreams {
       attempt: (driver) => driver.run(this.#scriptsOf(driver.isCluster).inspect, keys, []),
     })) as InfoReply | 'channel' | null
     if (reply === null) return undefined
-    return reply === 'channel' ? reply : parseInfo(reply)
+    return reply === 'channel' ? reply : this.#infoOf(channel, reply)
   }
 
   async drop(channel: string): Promise<boolean> {
@@ -126,6 +134,20 @@ export class RedisStreams {
       },
     })
     return reply === 1
+  }
+
+  /** An origin that cannot be read is a place that no log has, and an end says nothing but that it is one. */
+  #infoOf(channel: string, [, head, from, startedAt, last]: InfoReply): StreamInfo {
+    const origin = isEntryId(String(from)) ? from : unknownPlace
+    const stored = isEndId(head) ? parseStored(head, last) : undefined
+    const end = isEndId(head) ? (stored ?? unreadableFrom(origin, head)) : undefined
+    if (origin !== from || end?.isUnreadable) {
+      this.#intake.drop(
+        `The state of the stream ${quote(channel)}`,
+        'it counts as orphaned, or lost',
+      )
+    }
+    return { origin, head, startedAt: Number(startedAt) || 0, end }
   }
 
   #renew(driver: RedisDriver, leases: readonly Lease[]): Promise<unknown> {
@@ -154,15 +176,6 @@ export class RedisStreams {
         return reply
       },
     })
-  }
-}
-
-function parseInfo([, head, origin, startedAt, last]: InfoReply): StreamInfo {
-  return {
-    origin,
-    head,
-    startedAt: Number(startedAt),
-    end: last === '' ? undefined : parseStored(head, last),
   }
 }
 

@@ -46,21 +46,43 @@ const orphaned = packEntry(encodeEnding({ state: 'orphaned' }))
  */
 export const common = ({ maxEvents, maxBytes, maxAgeMs, isCluster }: ScriptLimits) => `
 local maxEvents, maxBytes, maxAgeMs = ${maxEvents}, ${maxBytes}, ${maxAgeMs}
+local maxSeq = 9007199254740991
 local function whole(n) return string.format('%.0f', n) end
+-- A number of bytes or milliseconds; 0 for what is none.
+local function count(text)
+  local n = tonumber(text)
+  return n and n >= 0 and n < 1e15 and math.floor(n) or 0
+end
 local function seqOf(id) return tonumber(string.match(id, '^%d+')) end
 local function nonceOf(id) return string.match(id, '%d+$') end
 local function now()
   local time = redis.call('TIME')
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end
--- Of an entry: the id before it, its time, and the bytes appended before it.
+-- Of an entry: the id before it, its time, and the bytes appended before it; nothing of one that is not ours.
 local function parse(entry)
-  local nonce, at, start = string.match(entry[2][2], '^(%d+) (%d+) (%d+)')
-  return whole(seqOf(entry[1]) - 1) .. '-' .. nonce, tonumber(at), tonumber(start)
+  if entry[2][1] ~= 'e' or #entry[2] > 2 then return end
+  local nonce, at, start = string.match(entry[2][2], '^(%d+) (%d+) (%d+)\\n')
+  if nonce then return whole(seqOf(entry[1]) - 1) .. '-' .. nonce, tonumber(at), tonumber(start) end
 end
--- A channel that is not there, or whose hash alone was evicted.
+-- The first entry of ours in a range, looked for among so many at most.
+local function find(stream, from, to)
+  for _, entry in ipairs(redis.call('XRANGE', stream, from, to, 'COUNT', 256)) do
+    if parse(entry) then return entry end
+  end
+end
+-- The values of a channel's hash, the head first; nothing when that is none, as the channel is then made anew.
+local function load(meta, ...)
+  local values = redis.call('HMGET', meta, 'h', ...)
+  local seq, nonce = string.match(values[1] or '', '^(%d+)-(%d+)$')
+  if seq and tonumber(seq) <= maxSeq and tonumber(nonce) <= 4294967295
+    and not string.find(seq, '^0%d') and not string.find(nonce, '^0%d') then
+    return unpack(values)
+  end
+end
+-- A channel that is not there, whose hash alone was evicted, or has no head that could be one.
 local function create(stream, meta, keys, nonce, at)
-  redis.call('DEL', stream, keys)
+  redis.call('DEL', stream, meta, keys)
   local head = '0-' .. nonce
   redis.call('HSET', meta, 'h', head, 'c', 0, 'b', 0, 't', whole(at))
   redis.call('PEXPIRE', meta, maxAgeMs)
@@ -73,22 +95,51 @@ local function trim(stream, meta, head, bytes, at)
     local entries = redis.call('XRANGE', stream, '-', '+', 'COUNT', 8)
     for _, entry in ipairs(entries) do
       local _, time, start = parse(entry)
-      if at - time < maxAgeMs and (bytes - start <= maxBytes or entry[1] == head) then
+      if time and at - time < maxAgeMs and (bytes - start <= maxBytes or entry[1] == head) then
         kept, oldest, cut = start, time, entry[1]
         break
       end
     end
     if #entries > 0 then
-      redis.call('XTRIM', stream, 'MINID', cut or whole(seqOf(entries[#entries][1]) + 1))
+      local past = seqOf(entries[#entries][1]) + 1
+      if cut or past <= maxSeq then
+        redis.call('XTRIM', stream, 'MINID', cut or whole(past))
+      else
+        redis.call('DEL', stream)
+      end
     end
   until cut or #entries == 0
   redis.call('HSET', meta, 'b', whole(kept), 't', whole(oldest))
+end
+-- Adds an entry behind the head. What something else has put there is in no log, and goes: then this is true.
+local function add(stream, head, ...)
+  local added = redis.pcall('XADD', stream, ...)
+  if type(added) ~= 'table' or not added.err then return false end
+  if string.find(added.err, 'equal or smaller', 1, true) then
+    local others = redis.call('XRANGE', stream, '(' .. head, '+', 'COUNT', 1000)
+    if #others < 1000 then
+      for _, other in ipairs(others) do redis.call('XDEL', stream, other[1]) end
+      redis.call('XSETID', stream, head)
+    else
+      redis.call('DEL', stream)
+    end
+  end
+  redis.call('XADD', stream, ...)
+  return true
+end
+-- Does what belongs to an append that has begun. Where it fails, what was added stays.
+local function complete(rest)
+  local done, problem = pcall(rest)
+  if done then return end
+  return redis.error_reply('PARTLY ' .. tostring(type(problem) == 'table' and problem.err or problem))
 end
 local function tell(live, head, message, messageBytes)
   redis.call('${isCluster ? 'SPUBLISH' : 'PUBLISH'}', live,
     messageBytes > ${maxMessageBytes} and '*' .. head or table.concat(message))
 end
 local function keep(stream, meta, age)
+  age = count(age)
+  age = whole(age > 0 and age or ${maxAgeMs})
   redis.call('PEXPIRE', stream, age)
   redis.call('PEXPIRE', meta, age)
 end
@@ -97,19 +148,20 @@ local function finish(stream, meta, head, units, text, at)
   -- A user who may not do this has done nothing yet.
   redis.call('HDEL', meta, 'l')
   local bytes, age = unpack(redis.call('HMGET', meta, 'c', 'a'))
+  bytes = count(bytes)
   local id = whole(seqOf(head) + 1) .. '-0'
-  local stored = nonceOf(head) .. ' ' .. whole(at) .. ' ' .. bytes .. '\\n' .. text
-  redis.call('XADD', stream, id, 'e', stored)
+  local stored = nonceOf(head) .. ' ' .. whole(at) .. ' ' .. whole(bytes) .. '\\n' .. text
+  add(stream, head, id, 'e', stored)
   redis.call('HSET', meta, 'h', id, 'c', whole(bytes + #text), 'x', 1, 'e', stored)
   keep(stream, meta, age)
-  -- Scripts for many channels are not given where to tell of them.
+  -- Scripts for many channels are not given where to tell of them. Who may not be told looks now and then.
   local live = string.sub(meta, 1, -2) .. 'l'
-  tell(live, id, { head, '\\n', id, ' ', units, '\\n', text }, #text)
+  pcall(tell, live, id, { head, '\\n', id, ' ', units, '\\n', text }, #text)
   return id
 end
 -- Ends a stream whose lease has run out: its head, and whether it was so.
 local function orphan(stream, meta, head, lease, at)
-  if at < tonumber(lease) then return head, false end
+  if at < count(lease) then return head, false end
   return finish(stream, meta, head, ${orphaned.length}, ${JSON.stringify(orphaned)}, at), true
 end
 `
@@ -130,21 +182,22 @@ end
  * Appends of one connection arrive in order. So the first of an epoch that is not found settles it for
  * the others, as long as none of them was refused for a while.
  *
- * @returns `id, prevId, '1' when the key was known` for each entry; or `'closed'`, `'produced'`, or `'fenced'`.
+ * @returns `id, prevId, '1' when the key was known` for each entry, and `'others'` when something else's entries
+ *   were in the way; or `'closed'`, `'produced'`, or `'fenced'`. An error after which something is in the stream
+ *   begins with `PARTLY`.
  */
 const append = (limits: ScriptLimits) => `${common(limits)}
 local stream, meta, keys = KEYS[1], KEYS[2], KEYS[3]
 local live, producer, epoch, since, isOrdered = ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5], ARGV[6]
 local at = now()
-local head, bytes, before, oldest, closed, fences, lease =
-  unpack(redis.call('HMGET', meta, 'h', 'c', 'b', 't', 'x', 'f', 'l'))
+local head, bytes, before, oldest, closed, fences, lease = load(meta, 'c', 'b', 't', 'x', 'f', 'l')
 if not head then
   head, bytes, before, oldest, fences = create(stream, meta, keys, ARGV[1], at), 0, 0, at, false
 elseif lease then
   local _, isOver = orphan(stream, meta, head, lease, at)
   return isOver and 'closed' or 'produced'
 end
-bytes = tonumber(bytes)
+bytes, before, oldest = count(bytes), count(before), count(oldest)
 local known = {}
 local fence = fences and tonumber(string.match(fences, ' ' .. producer .. ':(%d+)'))
 if since == '' then
@@ -155,9 +208,11 @@ elseif isOrdered == '' or fence ~= epoch then
     local entries = redis.call('XREVRANGE', stream, last, '-', 'COUNT', 16)
     local time = at
     for _, entry in ipairs(entries) do
-      local prev
-      prev, time = parse(entry)
-      known[nonceOf(entry[1])] = { entry[1], prev }
+      local prev, itsTime = parse(entry)
+      if prev then
+        time = itsTime
+        known[nonceOf(entry[1])] = { entry[1], prev, '0' }
+      end
       last = '(' .. entry[1]
     end
   until #entries < 16 or time < from
@@ -168,72 +223,74 @@ local function earlierTry(nonces)
   end
 end
 if closed and not earlierTry(ARGV[7] or '') then return 'closed' end
-local result, message, messageBytes = {}, { head }, 0
-local seq, nonce, hasKeys = seqOf(head), nonceOf(head), false
-local function give(id, prev, duplicate)
-  result[#result + 1], result[#result + 2], result[#result + 3] = id, prev, duplicate
-end
+-- Nothing is written before all is read that may be refused.
+local result, added, own, keyed = {}, {}, {}, {}
+local message, messageBytes, first = { head }, 0, head
+local seq, nonce = seqOf(head), nonceOf(head)
 for i = 7, #ARGV, 4 do
   local nonces, key, units, text = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
-  local own, earlier = string.match(nonces, '^%d+'), earlierTry(nonces)
-  if earlier then
-    give(earlier[1], earlier[2], '0')
-  else
-    local found
-    if key ~= '' then
-      local at = redis.call('ZSCORE', keys, key)
-      if at then found = redis.call('XRANGE', stream, at, at, 'COUNT', 1)[1] end
-    end
-    if found then
-      give(found[1], (parse(found)), '1')
-    else
-      local header = nonce .. ' ' .. whole(at) .. ' ' .. whole(bytes) .. '\\n'
-      seq, nonce, bytes = seq + 1, own, bytes + #text
-      local id = whole(seq) .. '-' .. own
-      redis.call('XADD', stream, 'MAXLEN', '${limits.maxEvents < exactTrimming ? '=' : '~'}', maxEvents, id, 'e', header .. text)
-      if key ~= '' then
-        redis.call('ZADD', keys, seq, key)
-        hasKeys = true
-      end
-      give(id, head, '0')
-      head = id
-      messageBytes = messageBytes + #text
-      message[#message + 1] = '\\n' .. id .. ' ' .. units .. '\\n' .. text
-    end
+  local found = earlierTry(nonces) or own[key]
+  if not found and key ~= '' then
+    local place = redis.call('ZSCORE', keys, key)
+    local entry = place and string.find(place, '^%d+$') and find(stream, place, place)
+    if entry then found = { entry[1], (parse(entry)), '1' } end
   end
+  if not found then
+    local header = nonce .. ' ' .. whole(at) .. ' ' .. whole(bytes) .. '\\n'
+    seq, nonce, bytes = seq + 1, string.match(nonces, '^%d+'), bytes + #text
+    local id = whole(seq) .. '-' .. nonce
+    found = { id, head, '0' }
+    if key ~= '' then
+      own[key] = { id, head, '1' }
+      keyed[#keyed + 1], keyed[#keyed + 2] = seq, key
+    end
+    head = id
+    added[#added + 1], added[#added + 2] = id, header .. text
+    messageBytes = messageBytes + #text
+    message[#message + 1] = '\\n' .. id .. ' ' .. units .. '\\n' .. text
+  end
+  result[#result + 1], result[#result + 2], result[#result + 3] = found[1], found[2], found[3]
 end
-if #message == 1 then return result end
-redis.call('HSET', meta, 'h', head, 'c', whole(bytes))
-if since ~= '' and fence ~= epoch then
-  local others = string.gsub(fences or '', ' ' .. producer .. ':%d+', '')
-  redis.call('HSET', meta, 'f', string.sub(' ' .. producer .. ':' .. whole(epoch) .. others, 1, 400))
+if #added == 0 then return result end
+local function put(i)
+  return add(stream, first, 'MAXLEN', '${limits.maxEvents < exactTrimming ? '=' : '~'}', maxEvents, added[i], 'e', added[i + 1])
 end
-redis.call('PEXPIRE', stream, maxAgeMs)
-redis.call('PEXPIRE', meta, maxAgeMs)
-if hasKeys then
-  redis.call('ZREMRANGEBYSCORE', keys, '-inf', seq - maxEvents)
-  redis.call('PEXPIRE', keys, maxAgeMs)
-end
-if bytes - before > maxBytes or at - oldest > maxAgeMs then
-  trim(stream, meta, head, bytes, at)
-end
-tell(live, head, message, messageBytes)
-return result
+if put(1) then result[#result + 1] = 'others' end
+return complete(function()
+  for i = 3, #added, 2 do put(i) end
+  redis.call('HSET', meta, 'h', head, 'c', whole(bytes))
+  if since ~= '' and fence ~= epoch then
+    local others = string.gsub(fences or '', ' ' .. producer .. ':%d+', '')
+    redis.call('HSET', meta, 'f', string.sub(' ' .. producer .. ':' .. whole(epoch) .. others, 1, 400))
+  end
+  redis.call('PEXPIRE', stream, maxAgeMs)
+  redis.call('PEXPIRE', meta, maxAgeMs)
+  if #keyed > 0 then
+    redis.call('ZADD', keys, unpack(keyed))
+    redis.call('ZREMRANGEBYSCORE', keys, '-inf', seq - maxEvents)
+    redis.call('PEXPIRE', keys, maxAgeMs)
+  end
+  if bytes - before > maxBytes or at - oldest > maxAgeMs then
+    trim(stream, meta, head, bytes, at)
+  end
+  tell(live, head, message, messageBytes)
+end) or result
 `
 
 /**
  * Reads a page. `ARGV`: `earliest`, the number of the last entries wanted, or an id; entries and bytes of a page at
  * most; a nonce for a new channel.
  *
- * @returns The head, the gap or nothing, then id and text of each entry.
+ * @returns The head, the gap or nothing, how many entries were left out that are something else's, then id and text of
+ *   each entry.
  */
 const read = (limits: ScriptLimits) => `${common(limits)}
 local stream, meta, keys = KEYS[1], KEYS[2], KEYS[3]
 local from, maxEntries, maxLength = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local at = now()
-local head, bytes, oldest, age = unpack(redis.call('HMGET', meta, 'h', 'c', 't', 'a'))
+local head, bytes, oldest, age = load(meta, 'c', 't', 'a')
 if not head then
-  return { create(stream, meta, keys, ARGV[4], at), string.find(from, '-', 1, true) and 'unknown' or '' }
+  return { create(stream, meta, keys, ARGV[4], at), string.find(from, '-', 1, true) and 'unknown' or '', 0 }
 end
 if age then
   local lease = redis.call('HGET', meta, 'l')
@@ -241,16 +298,16 @@ if age then
   keep(stream, meta, age)
 else
   redis.call('PEXPIRE', meta, maxAgeMs)
-  if at - oldest > maxAgeMs then trim(stream, meta, head, tonumber(bytes), at) end
+  if at - count(oldest) > maxAgeMs then trim(stream, meta, head, count(bytes), at) end
 end
-local result, start = { head, '' }, '-'
+local result, start = { head, '', 0 }, '-'
 if from == head then return result end
 if string.find(from, '-', 1, true) then
-  local first = redis.call('XRANGE', stream, from, from, 'COUNT', 1)[1]
+  local first = find(stream, from, from)
   if first then
     start = '(' .. from
   else
-    first = redis.call('XRANGE', stream, '-', '+', 'COUNT', 1)[1]
+    first = find(stream, '-', '+')
     local prev = first and (parse(first)) or head
     if from ~= prev then result[2] = seqOf(from) < seqOf(prev) and 'trimmed' or 'unknown' end
   end
@@ -258,17 +315,23 @@ elseif from ~= 'earliest' then
   start = whole(math.max(1, seqOf(head) - tonumber(from) + 1))
 end
 -- Few at first, since each may be large; then as many as fit, if they are like those.
-local length, count, step = 0, 0, 4
-while count < maxEntries and (length < maxLength or count == 0) do
-  local want = math.min(step, maxEntries - count)
+local length, found, looked, step = 0, 0, 0, 4
+while found < maxEntries and (length < maxLength or found == 0) and looked < 4096 do
+  local want = math.min(step, maxEntries - found)
   local entries = redis.call('XRANGE', stream, start, '+', 'COUNT', want)
   for _, entry in ipairs(entries) do
-    if length >= maxLength and count > 0 then break end
-    result[#result + 1], result[#result + 2] = entry[1], entry[2][2]
-    length, count, start = length + #entry[2][2], count + 1, '(' .. entry[1]
+    if length >= maxLength and found > 0 then break end
+    if seqOf(entry[1]) > maxSeq then return result end
+    start, looked = '(' .. entry[1], looked + 1
+    if entry[2][1] == 'e' then
+      result[#result + 1], result[#result + 2] = entry[1], entry[2][2]
+      length, found = length + #entry[2][2], found + 1
+    else
+      result[3] = result[3] + 1
+    end
   end
   if #entries < want then break end
-  step = math.max(1, math.min(128, math.ceil((maxLength - length) * count / length)))
+  step = length == 0 and 128 or math.max(1, math.min(128, math.ceil((maxLength - length) * found / length)))
 end
 return result
 `
@@ -278,7 +341,7 @@ const heads = (limits: ScriptLimits) => `${common(limits)}
 local result = {}
 for i = 1, #ARGV do
   local stream, meta, keys = KEYS[3 * i - 2], KEYS[3 * i - 1], KEYS[3 * i]
-  local head, age = unpack(redis.call('HMGET', meta, 'h', 'a'))
+  local head, age = load(meta, 'a')
   if age then
     local lease = redis.call('HGET', meta, 'l')
     if lease then head = orphan(stream, meta, head, lease, now()) end
@@ -300,14 +363,14 @@ return result
  */
 const close = (limits: ScriptLimits) => `${common(limits)}
 local stream, meta, keys = KEYS[1], KEYS[2], KEYS[3]
-local head, lease, age = unpack(redis.call('HMGET', meta, 'h', 'l', 'a'))
+local head, lease, age = load(meta, 'l', 'a')
 if not head then create(stream, meta, keys, ARGV[1], now()) end
 if lease then
   local _, isOver = orphan(stream, meta, head, lease, now())
   if not isOver then return 'produced' end
 end
 redis.call('HSET', meta, 'x', 1)
-redis.call('PEXPIRE', meta, age or maxAgeMs)
+keep(stream, meta, age)
 return 'closed'
 `
 

@@ -28,7 +28,7 @@ const claim = (limits: ScriptLimits) => `${common(limits)}${info}
 local stream, meta, keys = KEYS[1], KEYS[2], KEYS[3]
 local token, leaseMs, age, origin, from = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[5], ARGV[6]
 local at = now()
-local head, closed, owner, lease = unpack(redis.call('HMGET', meta, 'h', 'x', 'p', 'l'))
+local head, closed, owner, lease = load(meta, 'x', 'p', 'l')
 if not head then head = create(stream, meta, keys, ARGV[4], at) end
 if lease then head, closed = orphan(stream, meta, head, lease, at) end
 if not owner and (closed or seqOf(head) > 0) then return { 'channel' } end
@@ -56,8 +56,7 @@ local stream, meta = KEYS[1], KEYS[2]
 local token, leaseMs, age, live, prev = ARGV[1], tonumber(ARGV[2]), ARGV[5], ARGV[6], ARGV[7]
 local last, lastText = ARGV[#ARGV - 2], ARGV[#ARGV]
 local at = now()
-local head, bytes, before, owner, lease, ended =
-  unpack(redis.call('HMGET', meta, 'h', 'c', 'b', 'p', 'l', 'e'))
+local head, bytes, before, owner, lease, ended = load(meta, 'c', 'b', 'p', 'l', 'e')
 if not owner then return 'missing' end
 if lease then
   local isOver
@@ -73,23 +72,26 @@ if head ~= prev then return 'diverged' end
 maxEvents, maxBytes, maxAgeMs = tonumber(ARGV[3]), tonumber(ARGV[4]), math.huge
 local trimming = maxEvents < ${exactTrimming} and '=' or '~'
 local message, messageBytes, header = { head }, 0
-bytes = tonumber(bytes)
-for i = 8, #ARGV, 3 do
+bytes, before = count(bytes), count(before)
+local function put(i)
   local id, units, text = ARGV[i], ARGV[i + 1], ARGV[i + 2]
   header = nonceOf(head) .. ' ' .. whole(at) .. ' ' .. whole(bytes) .. '\\n'
-  redis.call('XADD', stream, 'MAXLEN', trimming, maxEvents, id, 'e', header .. text)
+  add(stream, prev, 'MAXLEN', trimming, maxEvents, id, 'e', header .. text)
   head, bytes, messageBytes = id, bytes + #text, messageBytes + #text
   message[#message + 1] = '\\n' .. id .. ' ' .. units .. '\\n' .. text
 end
-redis.call('HSET', meta, 'h', head, 'c', whole(bytes), 'l', whole(at + leaseMs), 'a', age)
-if nonceOf(head) == '0' then
-  redis.call('HDEL', meta, 'l')
-  redis.call('HSET', meta, 'x', 1, 'e', header .. lastText)
-end
-keep(stream, meta, age)
-if bytes - before > maxBytes then trim(stream, meta, head, bytes, at) end
-tell(live, head, message, messageBytes)
-return 'appended'
+put(8)
+return complete(function()
+  for i = 11, #ARGV, 3 do put(i) end
+  redis.call('HSET', meta, 'h', head, 'c', whole(bytes), 'l', whole(at + leaseMs), 'a', age)
+  if nonceOf(head) == '0' then
+    redis.call('HDEL', meta, 'l')
+    redis.call('HSET', meta, 'x', 1, 'e', header .. lastText)
+  end
+  keep(stream, meta, age)
+  if bytes - before > maxBytes then trim(stream, meta, head, bytes, at) end
+  tell(live, head, message, messageBytes)
+end) or 'appended'
 `
 
 /**
@@ -101,7 +103,7 @@ const renew = (limits: ScriptLimits) => `${common(limits)}
 local result, at = {}, now()
 for i = 1, #ARGV, 2 do
   local stream, meta = KEYS[i], KEYS[i + 1]
-  local head, owner, lease, age = unpack(redis.call('HMGET', meta, 'h', 'p', 'l', 'a'))
+  local head, owner, lease, age = load(meta, 'p', 'l', 'a')
   local holds = false
   if lease then
     local _, isOver = orphan(stream, meta, head, lease, at)
@@ -124,7 +126,7 @@ return result
 const end = (limits: ScriptLimits) => `${common(limits)}${info}
 local stream, meta = KEYS[1], KEYS[2]
 local at = now()
-local head, owner, lease = unpack(redis.call('HMGET', meta, 'h', 'p', 'l'))
+local head, owner, lease = load(meta, 'p', 'l')
 if not owner then return false end
 if lease then
   local _, isOver = orphan(stream, meta, head, lease, at)
@@ -136,7 +138,7 @@ return info(meta, '')
 /** @returns What `info` tells of a stream, `'channel'`, or nil. */
 const inspect = (limits: ScriptLimits) => `${common(limits)}${info}
 local stream, meta = KEYS[1], KEYS[2]
-local head, closed, owner, lease = unpack(redis.call('HMGET', meta, 'h', 'x', 'p', 'l'))
+local head, closed, owner, lease = load(meta, 'x', 'p', 'l')
 if lease then orphan(stream, meta, head, lease, now()) end
 if owner then return info(meta, '') end
 return head and (closed or seqOf(head) > 0) and 'channel'
@@ -151,7 +153,7 @@ return head and (closed or seqOf(head) > 0) and 'channel'
 const drop = (limits: ScriptLimits) => `${common(limits)}
 local stream, meta, keys, dropped = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 if ARGV[2] ~= '' and redis.call('GET', dropped) == ARGV[1] then return 1 end
-local head, owner, lease = unpack(redis.call('HMGET', meta, 'h', 'p', 'l'))
+local head, owner, lease = load(meta, 'p', 'l')
 if not owner then return 0 end
 if lease then
   local _, isOver = orphan(stream, meta, head, lease, now())

@@ -1,0 +1,100 @@
+import { afterAll, beforeAll, expect, test } from '@jest/globals'
+import fc from 'fast-check'
+import { Redis } from 'ioredis'
+import { EventStreamError } from '../../src/index.js'
+import { channelKeys } from '../../src/log/redis/format.js'
+import { describeWithRedis } from '../support/describe-with-redis.js'
+import { damaged, hostileText } from '../support/hostile-values.js'
+import { RedisServer } from '../support/redis-server.js'
+import { openDriverLog } from '../support/store-app.js'
+
+const page = { maxEvents: 100, maxLength: 100_000 }
+const limits = { maxEvents: 100, maxBytes: 100_000, maxAgeMs: 60_000 }
+
+/** What the hash of a channel or a stream has. */
+const fields = ['h', 'c', 'b', 't', 'x', 'f', 'p', 'o', 's', 'l', 'a', 'e'] as const
+
+const numbers = fc.constantFrom('-1', '0', '1e400', '-1e400', 'nan', '0x10', '9'.repeat(400), '1.5')
+
+const ids = fc.constantFrom(
+  '0-0',
+  '1-0',
+  '99-5',
+  '9007199254740992-1',
+  '5-4294967296',
+  '05-1',
+  '-1-2',
+)
+
+const change = fc.record({
+  field: fc.constantFrom(...fields),
+  text: fc.oneof(hostileText, numbers, ids, damaged('3-12345')),
+})
+
+for (const driver of ['ioredis', 'redis'] as const) {
+  describeWithRedis(`what others write into the keys of a channel, by ${driver}`, () => {
+    let server: RedisServer
+    let redis: Redis
+    let log: ReturnType<typeof openDriverLog>
+
+    beforeAll(async () => {
+      server = await RedisServer.start()
+      redis = new Redis(server.url)
+      log = openDriverLog(driver, server.url, { maxBytes: 2000 })
+    })
+
+    afterAll(async () => {
+      redis.disconnect()
+      await log.close()
+      await server.stop()
+    })
+
+    /** @returns Undefined when it was refused in the terms of this package. */
+    async function ofOurs<Result>(call: Promise<Result>): Promise<Result | undefined> {
+      try {
+        return await call
+      } catch (error) {
+        expect(error).toBeInstanceOf(EventStreamError)
+        expect((error as EventStreamError).code).not.toBe('ERR_LOG_UNAVAILABLE')
+        return undefined
+      }
+    }
+
+    test('costs the channel no more than what it had', async () => {
+      const change3 = fc.array(change, { minLength: 1, maxLength: 3 })
+      const property = fc.asyncProperty(change3, fc.boolean(), async (changes, isStream) => {
+        await redis.flushall()
+        const { keys } = channelKeys('headwater', 'a')
+        if (isStream) await log.claim('a', { token: 't', leaseMs: 60_000, limits })
+        else
+          await log.append(
+            'a',
+            ['1', '2', '3'].map((data) => ({ data })),
+          )
+        const [before] = await log.heads(['a'])
+        for (const { field, text } of changes) await redis.hset(keys[1], field, text)
+        const all = [
+          log.read('a', String(before), page),
+          log.read('a', 'earliest', page),
+          log.heads(['a']),
+          log.inspect('a'),
+          log.renew([{ channel: 'a', token: 't', leaseMs: 60_000 }]),
+          log.claim('a', { token: 'other', leaseMs: 60_000, limits }),
+        ]
+        for (const call of all) await ofOurs<unknown>(call)
+        const [head] = await log.heads(['a'])
+        const appended = await ofOurs(log.append('a', [{ data: '4' }, { data: '5' }]))
+        // A stream, or what looks like a closed channel, takes nothing.
+        if (appended === undefined) return
+        const { entries, gap } = await log.read('a', String(head), page)
+        expect(entries.slice(-2)).toMatchObject([
+          { id: appended[0]?.id, data: '4' },
+          { id: appended[1]?.id, data: '5' },
+        ])
+        // What is behind a head that was never there is told by a gap.
+        if (gap === undefined) expect(entries).toHaveLength(2)
+      })
+      await fc.assert(property, { numRuns: 300 })
+    })
+  })
+}
