@@ -20,8 +20,8 @@ export interface StreamsOptions {
    */
   readonly flushBytes?: number | undefined
   /**
-   * Bytes that a stream may be ahead of the log. Past this its source has to wait; while the log is away
-   * it goes on, and what did not fit will be missing there.
+   * Bytes that a stream may be ahead of the log: text, and 200 for each entry. Past this its source has to wait;
+   * while the log is away it goes on, and what did not fit will be missing there.
    * @defaultValue 1_048_576
    */
   readonly maxAheadBytes?: number | undefined

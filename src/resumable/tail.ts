@@ -1,6 +1,14 @@
 import { type EntryId, seqOf } from '../core/entry-id.js'
 import type { PageLimit, StoredEvent } from '../log/event-log.js'
 
+/** Bytes that an entry takes in memory beside its text: its object, its ids, its place in lists. */
+export const entryOverhead = 200
+
+/** Bytes that an entry takes in memory, about. */
+export function costOf({ event = '', data }: StoredEvent): number {
+  return entryOverhead + event.length + data.length
+}
+
 /**
  * The newest entries of a stream that this process produces: all that the log does not have yet, and
  * some that it has. So readers beside the producer never wait for the log.
@@ -23,8 +31,9 @@ export class Tail {
 
   add(entry: StoredEvent): void {
     this.#entries.push(entry)
-    this.#bytes += entry.data.length
-    this.aheadBytes += entry.data.length
+    const cost = costOf(entry)
+    this.#bytes += cost
+    this.aheadBytes += cost
     this.head = entry.id
   }
 
@@ -34,7 +43,7 @@ export class Tail {
     if (first === undefined) return
     const count = seqOf(id) - seqOf(first.id) + 1
     for (; this.#appended < count; this.#appended++) {
-      this.aheadBytes -= (this.#entries[this.#appended] as StoredEvent).data.length
+      this.aheadBytes -= costOf(this.#entries[this.#appended] as StoredEvent)
     }
     this.#drop()
   }
@@ -52,8 +61,7 @@ export class Tail {
     const first = this.#entries[0]
     if (first === undefined) return undefined
     const index = id === first.prevId ? 0 : seqOf(id) - seqOf(first.id) + 1
-    if (index > 0 && this.#entries[index - 1]?.id !== id) return undefined
-    if (!(index >= 0)) return undefined
+    if (id !== (index === 0 ? first.prevId : this.#entries[index - 1]?.id)) return undefined
     const page: StoredEvent[] = []
     let length = 0
     for (let i = index; i < this.#entries.length && page.length < maxEvents; i++) {
@@ -70,7 +78,7 @@ export class Tail {
     if (this.#bytes <= 2 * this.#keepBytes) return
     let count = 0
     while (count < this.#appended && this.#bytes > this.#keepBytes) {
-      this.#bytes -= (this.#entries[count] as StoredEvent).data.length
+      this.#bytes -= costOf(this.#entries[count] as StoredEvent)
       count += 1
     }
     this.#entries = this.#entries.slice(count)
