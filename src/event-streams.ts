@@ -1,6 +1,5 @@
 import { checkChannel } from './core/channels.js'
 import type { Cursor } from './core/cursor.js'
-import { seqOf } from './core/entry-id.js'
 import { EventStreamError, quote } from './core/errors.js'
 import { isEndId } from './core/stream-end.js'
 import { type ChannelSource, channelResolver } from './middleware/channel-source.js'
@@ -104,7 +103,11 @@ export class EventStreams extends Streams {
     track: () => Promise<StreamTrack | undefined>,
   ): Promise<MakeReady> {
     // Whoever comes back had a stream: to start another one in its place would be a surprise.
-    if (cursor !== undefined || source === undefined) return () => this.#placeOf(id, cursor)
+    if (cursor !== undefined || source === undefined) {
+      // HEAD is not answered by where the client is.
+      const position = method === 'HEAD' ? undefined : cursor
+      return (leaving) => this.#placeOf(id, position, leaving)
+    }
     if (method === 'HEAD') return async () => undefined
     const tracked = this.tracked(await track())
     return async () => {
@@ -117,15 +120,16 @@ export class EventStreams extends Streams {
   async #placeOf(
     id: string,
     cursor: Cursor | 'invalid' | undefined,
+    leaving: () => AbortSignal,
   ): Promise<Cursor | 'invalid' | 'over' | undefined> {
     const { origin, head } = await this.known(id)
     if (cursor === undefined) return { id: origin }
     if (cursor === 'invalid') return undefined
+    const position = 'id' in cursor ? cursor.id : cursor.positions.get(id)
     // To begin with what comes now would be a loss that nobody is told of.
-    if ('positions' in cursor) return cursor.positions.has(id) ? undefined : 'invalid'
-    // One behind all there is may be an end that the log has not got, as it was away.
-    const isEnd = cursor.id === head || seqOf(cursor.id) > seqOf(head)
-    return isEndId(cursor.id) && isEnd ? 'over' : undefined
+    if (position === undefined) return 'invalid'
+    const reached = await this.reached(id, { head, position }, leaving)
+    return reached === position && isEndId(position) ? 'over' : undefined
   }
 }
 

@@ -4,7 +4,15 @@ import type { GripFront } from './grip/front.js'
 import type { RecoveryLink } from './grip/link.js'
 import { type EventStreamHandler, toHandler } from './handler.js'
 import { checkMethod, type RequestLike, type ResponseLike } from './request.js'
-import { answerHead, answerOver, checkHead, isGone, sendAway, setHead } from './response.js'
+import {
+  answerHead,
+  answerOver,
+  checkHead,
+  isGone,
+  leavingSignal,
+  sendAway,
+  setHead,
+} from './response.js'
 import { ResponseSink } from './response-sink.js'
 import { type Asked, type Begin, type Reply, Route, type RouteHost } from './route.js'
 import type { OpenStream, RouteOptions } from './route-options.js'
@@ -67,6 +75,7 @@ export class Endpoint<Req extends RequestLike> {
     return {
       key: () => admission.keyOf(req),
       isGone: () => isGone(res),
+      leaving: () => leavingSignal(res),
       head: () => answerHead(req, res),
       sendAway: (retryMs, last) => sendAway(res, retryMs, last),
       over: () => answerOver(res),

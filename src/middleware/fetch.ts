@@ -92,6 +92,10 @@ class FetchReply implements Reply {
     return this.#request.signal.aborted
   }
 
+  leaving(): AbortSignal {
+    return this.#request.signal
+  }
+
   head(): void {
     this.response = new Response(null, { headers })
   }

@@ -60,6 +60,14 @@ export function isGone(res: ServerResponse): boolean {
   return res.destroyed || res.writableEnded || stream?.destroyed === true || isCutOff(res)
 }
 
+/** Aborts when nobody waits for this response any more. */
+export function leavingSignal(res: ServerResponse): AbortSignal {
+  const left = new AbortController()
+  if (isGone(res)) left.abort()
+  else res.once('close', () => left.abort())
+  return left.signal
+}
+
 /**
  * Answers what passes: a browser's `EventSource` comes back after nothing but an event stream.
  *

@@ -26,9 +26,10 @@ export type Begin<Req> = (
 /**
  * Makes ready what a request will read, before it is read; for HEAD, finds out whether it can be.
  *
+ * @param leaving - Gives what aborts when nobody waits for an answer any more.
  * @returns Where the client begins, unless that is at its position; `'over'` when there is nothing it has not got.
  */
-export type MakeReady = () => Promise<Wish['cursor'] | 'over'>
+export type MakeReady = (leaving: () => AbortSignal) => Promise<Wish['cursor'] | 'over'>
 
 /** Keeps the list of connections. */
 export interface ConnectionTracker {
@@ -67,6 +68,8 @@ export interface Reply {
   key(): string | undefined
   /** Whether nobody waits for an answer any more. */
   isGone(): boolean
+  /** Aborts when nobody waits for an answer any more. */
+  leaving(): AbortSignal
   /** Answers HEAD with what GET would have. */
   head(): void
   /**
@@ -131,7 +134,7 @@ export class Route<Req> {
     const { channels, since, record, isHead } = asked
     if (reply.isGone()) return undefined
     if (isHead) {
-      await asked.makeReady?.()
+      await asked.makeReady?.(() => reply.leaving())
       reply.head()
       return undefined
     }
@@ -139,7 +142,7 @@ export class Route<Req> {
     if (leave === undefined) return this.sendAway(reply, 'admission')
     let prepared: PreparedStream | 'over'
     try {
-      prepared = await this.#prepare(asked)
+      prepared = await this.#prepare(asked, reply)
     } catch (error) {
       leave()
       return this.failed(reply, error)
@@ -195,9 +198,12 @@ export class Route<Req> {
     return this.#options.retryMs ?? defaultRetryMs()
   }
 
-  async #prepare({ channels, cursor, makeReady }: Asked): Promise<PreparedStream | 'over'> {
+  async #prepare(
+    { channels, cursor, makeReady }: Asked,
+    reply: Reply,
+  ): Promise<PreparedStream | 'over'> {
     const { startFrom = 'now' } = this.#options
-    const place = await makeReady?.()
+    const place = await makeReady?.(() => reply.leaving())
     if (place === 'over') return place
     return this.#host.hub.prepare({ channels, cursor: place ?? cursor, startFrom })
   }

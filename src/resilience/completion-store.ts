@@ -1,5 +1,5 @@
 import { checkChannel } from '../core/channels.js'
-import type { EntryId } from '../core/entry-id.js'
+import { type EntryId, isEntryId } from '../core/entry-id.js'
 import type { NewEvent } from '../core/event.js'
 import { encodeJson } from '../core/json.js'
 import { checkChoice, checkNames, checkOptionalText, checkWhole } from '../core/options.js'
@@ -120,7 +120,14 @@ export class CompletionStore {
     const info = await this.#streams.inspect(id)
     if (info === undefined) throw unknownStream(id)
     const from = after ?? info.origin
-    return toEvents(from, await this.#streams.log.read(id, from, { maxEvents: limit, maxLength }))
+    const page = { maxEvents: limit, maxLength }
+    const { log, ahead } = this.#streams
+    if (!isEntryId(from)) {
+      // A log would take it for something else.
+      return toEvents(from, { ...(await log.read(id, 'earliest', page)), gap: 'unknown' })
+    }
+    await ahead.reached(id, { head: info.head, position: from })
+    return toEvents(from, await log.read(id, from, page))
   }
 
   /**

@@ -20,7 +20,12 @@ export function createTracks(eventStream: EventStream, host: TracksHost): Tracks
     ...streams.limits,
     maxAgeMs: Math.max(streams.limits.maxAgeMs, minCompletionMs),
   }
-  const registered = new RegisteredStreams({ ...host, options: registry, limits })
+  const registered = new RegisteredStreams({
+    ...host,
+    options: registry,
+    limits,
+    producers: streams,
+  })
   registeredStreams.set(eventStream, registered)
   const leaseMs = Math.max(streams.leaseMs, registry.orphanAfterMs)
   return new Tracks(registered, { ...streams, leaseMs, limits }, grip?.pollMs ?? 0)

@@ -17,6 +17,7 @@ import {
 } from '../log/stream-log.js'
 import type { GuardianRound } from '../observe/messages.js'
 import type { Observer } from '../observe/observer.js'
+import { AheadReaders, type ProducerLimits } from '../resumable/ahead.js'
 import { Calls } from './calls.js'
 import type { ResolvedRegistryOptions } from './options.js'
 import { Sender } from './sender.js'
@@ -33,6 +34,8 @@ export interface RegisteredStreamsHost {
   /** Of streams that are registered. */
   readonly limits: StreamLimits
   readonly maxEventBytes: number
+  /** Of streams with a source, in any process. */
+  readonly producers: ProducerLimits
   /** The log has these now: whoever does not follow it is to be told. */
   relay(channel: string, entries: readonly StoredEvent[]): Promise<void>
   readonly observer?: Pick<Observer, 'guarded' | 'counters'> | undefined
@@ -50,6 +53,8 @@ export class RegisteredStreams {
   readonly maxEventBytes: number
   readonly sender: Sender
   readonly tracker: Tracker
+  /** Readers that were beside a source. */
+  readonly ahead: AheadReaders
   /** What is registered, heard of, taken away and renewed in one turn goes together. */
   readonly calls = {
     register: new Calls((records: readonly NewRecord[]) => this.store.register(records)),
@@ -66,6 +71,7 @@ export class RegisteredStreams {
     this.maxEventBytes = host.maxEventBytes
     this.sender = new Sender(this)
     this.tracker = new Tracker(this)
+    this.ahead = new AheadReaders(host.log, host.producers)
   }
 
   /** @throws EventStreamError `ERR_OPTION` when the log keeps no registry. */

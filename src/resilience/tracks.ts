@@ -30,6 +30,7 @@ export class Tracks implements ConnectionTracker {
 
   /** Waits until the registry knows what is no longer here, for a moment; leaves nothing behind. */
   async close(): Promise<void> {
+    this.#streams.ahead.close()
     await this.#streams.tracker.close()
   }
 

@@ -1,4 +1,4 @@
-import type { EntryId } from '../core/entry-id.js'
+import { type EntryId, isEntryId } from '../core/entry-id.js'
 import { EventStreamError, quote } from '../core/errors.js'
 import { isEndId, parseEnding } from '../core/stream-end.js'
 import type { EventLog, PageLimit, StoredEvent } from '../log/event-log.js'
@@ -26,6 +26,8 @@ export async function* readEntries(
   after: EntryId,
   left?: AbortSignal,
 ): Entries {
+  // What is no position would mean something else to a log.
+  if (!isEntryId(after)) throw reset(channel, 'unknown')
   let position = after
   let waiting: StoredEvent[] = []
   let mayMiss = true
@@ -65,6 +67,8 @@ export async function* readEntries(
           yield entry
           if (isEndId(position)) return
         }
+        // Behind the end nothing comes that could wake a reader.
+        if (position === head && isEndId(head)) return
         mayMiss ||= entries.length > 0 && position !== head
       } else if (waiting.length === 0) {
         await new Promise<void>((resolve) => {

@@ -8,6 +8,7 @@ import { within } from '../core/within.js'
 import type { EventLog, StoredEvent } from '../log/event-log.js'
 import { isStreamLog, type StreamInfo, type StreamLog, wrongKind } from '../log/stream-log.js'
 import type { Observer } from '../observe/observer.js'
+import { AheadReaders, type Place } from './ahead.js'
 import type { StreamEvent } from './chunk.js'
 import { Leases } from './leases.js'
 import type { ResolvedStreamsOptions } from './options.js'
@@ -95,6 +96,8 @@ export class Streams {
   /** The event log, with what this process produces beside it. */
   readonly log: ProducedLog
   readonly #host: StreamsHost
+  /** Readers that come from other processes. */
+  readonly #ahead: AheadReaders
   readonly #leases: Leases | undefined
   /** Streams that this process is about to produce, or has asked about. */
   readonly #opening = new Map<string, Promise<OpenedStream>>()
@@ -105,6 +108,7 @@ export class Streams {
   constructor(host: StreamsHost) {
     this.#host = host
     this.log = new ProducedLog(host.log)
+    this.#ahead = new AheadReaders(this.log, host.options)
     if (!isStreamLog(host.log)) return
     this.#leases = new Leases({
       log: host.log,
@@ -190,8 +194,24 @@ export class Streams {
     checkNames('read', options, ['after'])
     const { after } = options
     checkOptionalText('after', after)
-    const { origin } = await this.known(id)
-    return toReadable(id, (left) => readEntries(this.log, id, after ?? origin, left))
+    const { origin, head } = await this.known(id)
+    const position = after ?? origin
+    const { log } = this
+    const reached = (left: AbortSignal) => this.reached(id, { head, position }, () => left)
+    return toReadable(id, async function* (left) {
+      await reached(left)
+      yield* readEntries(log, id, position, left)
+    })
+  }
+
+  /** See {@link AheadReaders.reached}. Nobody is ahead of a producer that is here. */
+  protected async reached(
+    channel: string,
+    place: Place,
+    leaving: () => AbortSignal,
+  ): Promise<EntryId> {
+    if (this.log.get(channel) !== undefined) return place.head
+    return this.#ahead.reached(channel, place, leaving)
   }
 
   /** @throws EventStreamError `ERR_STREAM_UNKNOWN`, `ERR_STREAM_KIND`. */
@@ -243,6 +263,7 @@ export class Streams {
   /** Waits until the sources of this process have ended, for so long; stops those that have not. */
   async close(graceMs: number): Promise<void> {
     this.#isClosing = true
+    this.#ahead.close()
     const sources = async () => {
       await Promise.allSettled(this.#opening.values())
       await Promise.all(this.log.producers.map(({ ended }) => ended))

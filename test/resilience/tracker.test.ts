@@ -27,6 +27,7 @@ function setUpTracker(heartbeatMs = 100) {
   const { tracker } = new RegisteredStreams({
     log,
     limits,
+    producers: { flushMs: 50, maxAheadBytes: 1_048_576 },
     maxEventBytes: 1_048_576,
     options: { heartbeatMs, lifetimeMs: 60_000, orphanAfterMs: 60_000 },
     relay: async () => undefined,

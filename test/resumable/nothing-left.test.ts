@@ -45,6 +45,48 @@ describe('a reader of a stream', () => {
     await log.close()
   })
 
+  test('that is ahead of the log can leave while it is waited for, and gives its place back', async () => {
+    const { log, counts } = ownStreamLog()
+    const { eventStream: producing } = setUp({ log })
+    const source = new Faucet<string>()
+    await producing.streams.create('a', source)
+    const { eventStream, app, serve } = setUp({ log, maxConnections: 1 })
+    app.get('/a', eventStream.streams.handler('a'))
+    const get = await serve()
+    const before = counts.followers
+    const leaving = new AbortController()
+    const ahead = get('/a', { lastEventId: '3-7', signal: leaving.signal })
+    await until(() => counts.followers > before)
+    leaving.abort()
+    await expect(ahead).rejects.toThrow()
+    await until(() => counts.followers === before)
+    const next = await get('/a')
+    source.give('1')
+    await next.received(1)
+    source.end()
+    await log.close()
+  })
+
+  test('that is ahead of the log is sent away when its process closes', async () => {
+    const errors: unknown[] = []
+    const { log, counts } = ownStreamLog()
+    const { eventStream: producing } = setUp({ log })
+    const source = new Faucet<string>()
+    await producing.streams.create('a', source)
+    const { eventStream, app, serve } = setUp({ log, onError: (error) => errors.push(error) })
+    app.get('/a', eventStream.streams.handler('a'))
+    const get = await serve()
+    const before = counts.followers
+    const ahead = get('/a', { lastEventId: '3-7' })
+    await until(() => counts.followers > before)
+    await eventStream.close()
+    expect((await ahead).status).toBe(200)
+    await until(() => counts.followers === before)
+    expect(errors).toEqual([])
+    source.end()
+    await log.close()
+  })
+
   test('that waits can leave, before anything comes', async () => {
     const { log, counts } = ownStreamLog()
     const { eventStream } = setUp({ log })
