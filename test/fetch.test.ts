@@ -69,7 +69,7 @@ describe('fetchHandler', () => {
   test('names all options that there are when one is not known', async () => {
     const { eventStream } = setUpFetch()
     const options = { connectionkey: () => 'ann' } as FetchOptions
-    const message = expect.stringMatching(/no option "connectionkey"; it has .*connectionKey\.$/)
+    const message = expect.stringMatching(/no option "connectionkey"; it has .*connectionKey\. Did/)
     expect(() => fetchHandler(eventStream, 'a', options)).toThrow(
       expect.objectContaining({ code: 'ERR_OPTION', message }),
     )

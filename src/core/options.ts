@@ -13,10 +13,10 @@ export function checkNames(owner: string, options: object, known: readonly strin
   const unknown = Object.keys(options).find((name) => !known.includes(name))
   if (unknown === undefined) return
   const meant = didYouMean(unknown, known)
-  const hint = meant === undefined ? '' : ` (did you mean ${quote(meant)}?)`
+  const hint = meant === undefined ? '' : ` Did you mean ${quote(meant)}?`
   throw new EventStreamError(
     'ERR_OPTION',
-    `${owner} has no option ${quote(unknown)}${hint}; it has ${known.join(', ')}.`,
+    `${owner} has no option ${quote(unknown)}; it has ${known.join(', ')}.${hint}`,
   )
 }
 
