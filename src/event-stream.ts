@@ -1,5 +1,6 @@
 import { Callable } from './callable.js'
 import { checkChannel } from './core/channels.js'
+import { EventStreamError, quote } from './core/errors.js'
 import { controlEvents } from './core/event.js'
 import { checkWhole } from './core/options.js'
 import { isEndId } from './core/stream-end.js'
@@ -145,7 +146,7 @@ export class EventStream<Channels extends object = AnyChannels> extends Callable
   /**
    * Serves one request: what a route does, for code that has decided on the channels itself.
    *
-   * @param channels - Names as they are; `{token}` means nothing here.
+   * @param channels - Names as they are: one with a `{token}` that nobody has filled in is refused.
    * @returns The open stream; undefined when the request is answered otherwise: HEAD, a client that
    *   is sent away for now, a client that has gone.
    * @throws EventStreamError with a `status`, before anything is sent.
@@ -167,7 +168,7 @@ export class EventStream<Channels extends object = AnyChannels> extends Callable
    * response's stream waits for its reader, and ends when the request's signal aborts. What comes through a GRIP
    * proxy is passed on, and not held there.
    *
-   * @param channels - Names as they are; `{token}` means nothing here.
+   * @param channels - Names as they are: one with a `{token}` that nobody has filled in is refused.
    * @throws EventStreamError with a `status`: `errorResponse` of `headwater/fetch` makes an answer of it.
    */
   async fetch(
@@ -268,18 +269,23 @@ export class EventStream<Channels extends object = AnyChannels> extends Callable
    *   at every GRIP proxy. Or a function: streams of this process for which it is true, and those at
    *   proxies for which it is, of which only the channels are known; all that listen to the same ones
    *   end together, when their proxy next asks this process.
-   * @throws EventStreamError `ERR_CHANNEL`; what the log throws; `ERR_PUBLISH_PARTIAL` when a proxy
-   *   could not be told, in which case it is worth another try.
+   * @throws EventStreamError `ERR_CHANNEL`; `ERR_OPTION` when it is neither; what the log throws;
+   *   `ERR_PUBLISH_PARTIAL` when a proxy could not be told, in which case it is worth another try.
    */
   async kick(which: string | ((stream: OpenStream | HeldStream) => boolean)): Promise<void> {
     if (typeof which === 'string') await this.#hub.kick(checkChannel(which))
+    else if (typeof which !== 'function') throw nobodyToKick(which)
     else for (const stream of [...this.#hub.connections]) if (which(stream)) stream.kick()
     await this.#grip?.kick(which)
   }
 
-  /** How many open streams of this process listen to a channel. */
+  /**
+   * How many open streams of this process listen to a channel.
+   *
+   * @throws EventStreamError `ERR_CHANNEL` when the name is none.
+   */
   count(channel: string): number {
-    return this.#hub.count(channel)
+    return this.#hub.count(checkChannel(channel))
   }
 
   /**
@@ -327,6 +333,13 @@ export class EventStream<Channels extends object = AnyChannels> extends Callable
     await this.#tracks.close()
     if (this.#options.ownsLog) await this.#options.log.close()
   }
+}
+
+function nobodyToKick(which: unknown): EventStreamError {
+  return new EventStreamError(
+    'ERR_OPTION',
+    `kick needs a channel, or a function that is true for the streams to end, got ${quote(which)}.`,
+  )
 }
 
 /** The channels of an event stream, for {@link EventsOf}: `ChannelsOf<typeof eventStream>`. */

@@ -1,6 +1,7 @@
 import { compileTemplate } from './core/channels.js'
 import { EventStreamError, quote } from './core/errors.js'
 import type { EventStream } from './event-stream.js'
+import { noChannel } from './middleware/channel-source.js'
 import { checkFetchOptions, errorResponse, type FetchOptions } from './middleware/fetch.js'
 
 export { errorResponse, type FetchOptions } from './middleware/fetch.js'
@@ -56,7 +57,7 @@ export function fetchHandler<Context = FetchContext>(
   }
 }
 
-/** Names in which `{token}` means nothing any more. */
+/** Names in which each `{token}` is filled in. */
 function namer<Context>(
   channels: FetchChannels<Context>,
 ): (
@@ -66,7 +67,8 @@ function namer<Context>(
   if (typeof channels === 'function') return channels
   const names: unknown[] = [channels].flat()
   const wrong = names.filter((name) => typeof name !== 'string')
-  if (wrong.length > 0 || names.length === 0) {
+  if (names.length === 0) throw noChannel('A handler', "fetchHandler(eventStream, 'room-{id}')")
+  if (wrong.length > 0) {
     throw new EventStreamError(
       'ERR_OPTION',
       `A channel is ${quote(wrong[0])}; give names, or a function from the request to names.`,

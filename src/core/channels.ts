@@ -6,40 +6,80 @@ const control = /\p{Cc}/u
 const token = /\{([_A-Za-z][_A-Za-z0-9]*)\}/g
 
 /**
- * Checks a channel name: 1–255 bytes of UTF-8 without control characters.
+ * Where a value is missing in a name: `${…`, `{id}`, and `:id` behind a separator. Of the last only what names an id, as
+ * `user:john_:inbox` is no mistake.
+ */
+const unfilled = /\$\{|\{[_A-Za-z][_A-Za-z0-9]*\}|(?<=[-_./]):(?:id|\w+_id|\w*[a-z]I[dD])(?!\w)/
+
+/** In a template, tokens and what others write for them. */
+const tokenLike = /\$?\{[^{}]*\}?|\}|(?<=^|[-_./\s]):[_A-Za-z]\w*/g
+
+/**
+ * Checks a channel name: 1–255 bytes of UTF-8 without control characters, in which no value is left to be filled in.
  *
  * @returns The name.
  * @throws EventStreamError `ERR_CHANNEL`.
  */
 export function checkChannel(name: unknown): string {
-  if (typeof name === 'string') {
-    if (plain.test(name)) return name
-    if (name.isWellFormed() && !control.test(name)) {
-      const { length } = new TextEncoder().encode(name)
-      if (length > 0 && length <= maxBytes) return name
-    }
+  if (!isText(name)) {
+    throw new EventStreamError(
+      'ERR_CHANNEL',
+      `${quote(name)} is no channel name; give 1 to ${maxBytes} bytes of text without control characters.`,
+    )
   }
+  const [missing] = unfilled.exec(name) ?? []
+  if (missing === undefined) return name
   throw new EventStreamError(
     'ERR_CHANNEL',
-    `${quote(name)} is no channel name; give 1 to ${maxBytes} bytes of text without control characters.`,
+    `${quote(name)} is no channel name: fill in ${quote(missing)}, as in \`room-\${id}\` with backticks. ` +
+      'Only channels of routes and keys of schemas are templates.',
   )
+}
+
+function isText(name: unknown): name is string {
+  if (typeof name !== 'string') return false
+  if (plain.test(name)) return true
+  if (!name.isWellFormed() || control.test(name)) return false
+  const { length } = new TextEncoder().encode(name)
+  return length > 0 && length <= maxBytes
 }
 
 /** Makes a channel name of a request's values. */
 export type ChannelTemplate = (values: Readonly<Record<string, unknown>>) => string
 
 /**
+ * Checks `'room-{id}'`.
+ *
+ * @throws EventStreamError `ERR_CHANNEL` when no value can make it a name, or where it has `:id`, `${id}` or braces that
+ *   are no token: it would be one channel for all.
+ */
+export function checkTemplate(template: string): void {
+  for (const [found] of template.matchAll(tokenLike)) {
+    if (found.replace(token, '') === '') continue
+    const fix = found.startsWith(':')
+      ? `give {${found.slice(1)}} for a value of the request`
+      : found.startsWith('$')
+        ? 'leave out the "$", or put the name in backticks'
+        : 'a token has letters, digits and "_", such as {id}'
+    throw new EventStreamError(
+      'ERR_CHANNEL',
+      `The channel ${quote(template)} has ${quote(found)}: ${fix}. For a name that has it, give a function.`,
+    )
+  }
+  checkChannel(template.replace(token, 'x'))
+}
+
+/**
  * Compiles `'room-{id}'`. A name without `{token}` is checked here, the others when they are filled.
  *
+ * @throws EventStreamError as {@link checkTemplate}.
  * @returns A function from the values of one request to the channel name. It throws
  *   EventStreamError `ERR_CHANNEL` when a value is missing, empty, not a string, or makes a name
  *   that is none: `room-` would be a channel that strangers share.
  */
 export function compileTemplate(template: string): ChannelTemplate {
-  if (template.search(token) === -1) {
-    const name = checkChannel(template)
-    return () => name
-  }
+  checkTemplate(template)
+  if (template.search(token) === -1) return () => template
   return (values) =>
     checkChannel(
       template.replace(token, (_match, key: string) => {

@@ -10,7 +10,7 @@ export type ChannelsBuilder<Req = RequestLike> = (
 
 /**
  * Channel names, with `{token}` for a value of the route's parameters; or a function that gives
- * names, in which `{token}` means nothing.
+ * names as they are.
  */
 export type ChannelSource<Req = RequestLike> = string | readonly string[] | ChannelsBuilder<Req>
 
@@ -18,8 +18,8 @@ export type ChannelSource<Req = RequestLike> = string | readonly string[] | Chan
 export type ChannelResolver<Req> = (req: Req) => Promise<readonly string[]>
 
 /**
- * @throws EventStreamError `ERR_CHANNEL` when a name without `{token}` is no channel name;
- *   `ERR_OPTION` when a source is something else.
+ * @throws EventStreamError `ERR_CHANNEL` when a name can never be one; `ERR_OPTION` when a source is something else,
+ *   or there is none.
  */
 export function channelResolver<Req extends RequestLike>(
   sources: readonly ChannelSource<Req>[],
@@ -37,12 +37,19 @@ export function channelResolver<Req extends RequestLike>(
       )
     }
   }
+  if (builders.length + templates.length === 0)
+    throw noChannel('A route', "eventStream('room-{id}')")
   return async (req) => {
     const values = routeValues(req)
     const names = templates.map((template) => template(values))
     const built = await Promise.all(builders.map((builder) => builder(req)))
     return checkChannels([...names, ...built.flat()], maxChannels)
   }
+}
+
+/** @param example - How it is given one. */
+export function noChannel(what: string, example: string): EventStreamError {
+  return new EventStreamError('ERR_OPTION', `${what} needs a channel, such as ${example}.`)
 }
 
 /**

@@ -1,4 +1,4 @@
-import { checkChannel } from '../core/channels.js'
+import { checkTemplate } from '../core/channels.js'
 import { EventStreamError, quote } from '../core/errors.js'
 import { checkEventShape, checkName, type NewEvent } from '../core/event.js'
 import type { SchemaIssue, SchemaResult, StandardSchema } from '../core/standard-schema.js'
@@ -31,7 +31,8 @@ export class ChannelSchemas {
   constructor(channels: unknown) {
     for (const [name, events] of entriesOf('schemas', channels)) {
       const schemas = checkSchemas(name, events)
-      const pattern = patternOf(checkChannel(name))
+      checkTemplate(name)
+      const pattern = patternOf(name)
       if (pattern === undefined) this.#names.set(name, schemas)
       else this.#add({ text: name, pattern, schemas })
     }

@@ -49,7 +49,7 @@ describe('a channel template', () => {
   test('takes a value as it is, whatever the value looks like', () => {
     const template = compileTemplate('user-{id}')
     expect(template({ id: 'a,user-b; prev-id=9' })).toBe('user-a,user-b; prev-id=9')
-    expect(template({ id: '{id}$&' })).toBe('user-{id}$&')
+    expect(template({ id: '{7}$&' })).toBe('user-{7}$&')
     expect(compileTemplate('{__proto__}')({ ['__proto__']: 'x' })).toBe('x')
   })
 
@@ -78,10 +78,15 @@ describe('a channel template', () => {
     const template = compileTemplate('room-{id}')
     expect(() => template({ id: 'a\r\nb' })).toThrow(/is no channel name/)
     expect(() => template({ id: 'x'.repeat(251) })).toThrow(/is no channel name/)
+    expect(() => template({ id: '{id}' })).toThrow(/is no channel name: fill in "{id}"/)
+    // A template that is too long without its values has no name at all.
+    expect(() => compileTemplate(`${'x'.repeat(255)}{id}`)).toThrow(/is no channel name/)
   })
 
-  test('leaves braces that are no token, and checks a fixed name when it is compiled', () => {
-    expect(compileTemplate('{a-b}{}{1}')({})).toBe('{a-b}{}{1}')
+  test('has no braces but those of tokens, and a fixed name is checked when it is compiled', () => {
+    for (const template of ['{a-b}', '{}', 'a{1}', '{', '}']) {
+      expect(() => compileTemplate(template)).toThrow(/a token has letters, digits and "_"/)
+    }
     expect(() => compileTemplate('')).toThrow(/is no channel name/)
     expect(() => compileTemplate('a\nb')).toThrow(/is no channel name/)
   })

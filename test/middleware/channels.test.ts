@@ -18,7 +18,7 @@ describe('the channels of a request', () => {
       eventStream(async (req) => `async-${Object(req.params).id}`),
     )
     app.get('/run/:id', async (req, res) => {
-      await eventStream.run(req, res, ['x-{id}', 'a'])
+      await eventStream.run(req, res, [`x-${req.params.id}`, 'a'])
     })
     const request = await serve()
     for (const path of ['/list', '/arguments', '/token/7', '/function/7', '/async/7', '/run/7']) {
@@ -30,7 +30,7 @@ describe('the channels of a request', () => {
       ['a', 'room-7'],
       ['a', 'fn-7'],
       ['async-7'],
-      ['a', 'x-{id}'],
+      ['a', 'x-7'],
     ])
     expect([eventStream.count('a'), eventStream.count('b'), eventStream.count('c')]).toEqual([
       5, 2, 0,
