@@ -36,6 +36,11 @@ export function checkChannel(name: unknown): string {
   )
 }
 
+/** Whether {@link checkChannel} takes it. */
+export function isChannel(name: string): boolean {
+  return isText(name) && !unfilled.test(name)
+}
+
 function isText(name: unknown): name is string {
   if (typeof name !== 'string') return false
   if (plain.test(name)) return true

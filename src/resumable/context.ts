@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { isChannel } from '../core/channels.js'
 import { type EntryId, seqOf } from '../core/entry-id.js'
 import { EventStreamError, quote } from '../core/errors.js'
 import { checkWhole } from '../core/options.js'
@@ -130,7 +131,8 @@ class Context implements ResumableStreamContext {
   /** Ids may be longer than names of channels, and hold anything. */
   #channelOf(streamId: string): string {
     const name = `${this.#host.keyPrefix}:${streamId}`
-    if (/^[\x20-\x7e]{1,200}$/.test(name) && !name.startsWith(hashed)) return name
+    const isPlain = /^[\x20-\x7e]{1,200}$/.test(name) && isChannel(name)
+    if (isPlain && !name.startsWith(hashed)) return name
     const digest = createHash('sha256').update(Buffer.from(name, 'utf16le')).digest('base64url')
     return `${hashed}${digest}`
   }

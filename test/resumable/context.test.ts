@@ -220,7 +220,7 @@ function contextSuite(make: Make, { isShared = true } = {}): void {
   test('takes ids of any length and content, each for itself', async () => {
     const { context } = await contextOf()
     const ids = ['x'.repeat(1024), `${'x'.repeat(1023)}y`, '\u0000', '', 'é', '\ud800', '\ud801']
-    for (const id of ids) {
+    for (const id of [...ids, '{id}', 'a-:id']) {
       const { faucet, makeStream } = sourceOf()
       const stream = await context.createNewResumableStream(id, makeStream)
       faucet.give(id)
