@@ -97,7 +97,9 @@ export class EventStream<Channels extends object = AnyChannels> extends Callable
       options: this.#options.streams,
       track: (track) => this.#tracks.stream(track),
       relay,
-      newHost: () => ({ ...this.#newHost(), grip: undefined }),
+      newHost: () => this.#newHost(),
+      kick: (name) => this.#kick(name),
+      count: (name) => this.#hub.count(name),
       observer,
       onError,
     })
@@ -273,14 +275,14 @@ export class EventStream<Channels extends object = AnyChannels> extends Callable
    *   `ERR_PUBLISH_PARTIAL` when a proxy could not be told, in which case it is worth another try.
    */
   async kick(which: string | ((stream: OpenStream | HeldStream) => boolean)): Promise<void> {
-    if (typeof which === 'string') await this.#hub.kick(checkChannel(which))
-    else if (typeof which !== 'function') throw nobodyToKick(which)
-    else for (const stream of [...this.#hub.connections]) if (which(stream)) stream.kick()
+    if (typeof which === 'string') return this.#kick(checkChannel(which))
+    if (typeof which !== 'function') throw nobodyToKick(which)
+    for (const stream of [...this.#hub.connections]) if (which(stream)) stream.kick()
     await this.#grip?.kick(which)
   }
 
   /**
-   * How many open streams of this process listen to a channel.
+   * How many connections of this process listen to a channel.
    *
    * @throws EventStreamError `ERR_CHANNEL` when the name is none.
    */
@@ -301,6 +303,12 @@ export class EventStream<Channels extends object = AnyChannels> extends Callable
     checkWhole('graceMs', graceMs, 0, 2 ** 31 - 1)
     this.#closing ??= this.#close(graceMs)
     return this.#closing
+  }
+
+  /** @param name - In the log. */
+  async #kick(name: string): Promise<void> {
+    await this.#hub.kick(name)
+    await this.#grip?.kick(name)
   }
 
   #newHost(): EndpointHost {

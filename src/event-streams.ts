@@ -1,6 +1,7 @@
 import { checkChannel } from './core/channels.js'
 import type { Cursor } from './core/cursor.js'
 import { EventStreamError, quote } from './core/errors.js'
+import { shownName, streamName } from './core/log-names.js'
 import { isEndId } from './core/stream-end.js'
 import { type ChannelSource, channelResolver } from './middleware/channel-source.js'
 import { Endpoint, type EndpointHost } from './middleware/endpoint.js'
@@ -24,6 +25,10 @@ export type RequestSource<Req = RequestLike> = (req: Req, context: SourceContext
 
 export interface EventStreamsHost extends StreamsHost {
   newHost(): EndpointHost
+  /** Ends the connections that listen to a name in the log, wherever they are. */
+  kick(name: string): Promise<void>
+  /** How many of this process listen to it. */
+  count(name: string): number
 }
 
 /** {@link Streams}, and how requests are answered with them. */
@@ -60,12 +65,13 @@ export class EventStreams extends Streams {
     checkStart(options)
     checkRouteOptions(options)
     this.checkLog()
-    const resolve = channelResolver([id], 1)
+    const resolveId = channelResolver([id], 1)
+    const resolve = async (req: Req) => (await resolveId(req)).map(streamName)
     const { track, ...rest } = options
-    const begin: Begin<Req> = (req, [channel], cursor) => {
+    const begin: Begin<Req> = (req, [name], cursor) => {
       const make = source && ((context: SourceContext) => source(req, context))
       const tracking = async () => track && toTrack(track, req)
-      return this.#begin(req.method, channel as string, cursor, make, tracking)
+      return this.#begin(req.method, name as string, cursor, make, tracking)
     }
     const host = this.#host.newHost()
     if (track !== undefined) host.tracker.checkLog()
@@ -90,18 +96,35 @@ export class EventStreams extends Streams {
     this.checkLog()
     const { track, ...rest } = options
     const tracking = async () => track && toTrack(track, request)
-    const begin: Begin<Request> = ({ method }, [channel], cursor) =>
-      this.#begin(method, channel as string, cursor, source, tracking)
-    return answerFetch(request, this.#fetchHost, async () => [checkChannel(id)], rest, begin)
+    const begin: Begin<Request> = ({ method }, [name], cursor) =>
+      this.#begin(method, name as string, cursor, source, tracking)
+    const resolve = async () => [streamName(checkChannel(id))]
+    return answerFetch(request, this.#fetchHost, resolve, rest, begin)
+  }
+
+  /**
+   * Ends the connections of a stream's readers, in every process and at every proxy, as `kick` of an event stream does
+   * for those of a channel. The stream goes on.
+   *
+   * @throws EventStreamError `ERR_CHANNEL`; what the log throws; `ERR_PUBLISH_PARTIAL` when a proxy could not be told.
+   */
+  async kick(id: string): Promise<void> {
+    await this.#host.kick(streamName(checkChannel(id)))
+  }
+
+  /** How many connections of this process read a stream. */
+  count(id: string): number {
+    return this.#host.count(streamName(id))
   }
 
   async #begin(
     method: string | undefined,
-    id: string,
+    name: string,
     cursor: Cursor | 'invalid' | undefined,
     source: MakeSource | undefined,
     track: () => Promise<StreamTrack | undefined>,
   ): Promise<MakeReady> {
+    const id = shownName(name)
     // Whoever comes back had a stream: to start another one in its place would be a surprise.
     if (cursor !== undefined || source === undefined) {
       // HEAD is not answered by where the client is.
@@ -125,9 +148,9 @@ export class EventStreams extends Streams {
     const { origin, head } = await this.known(id)
     if (cursor === undefined) return { id: origin }
     if (cursor === 'invalid') return undefined
-    const position = 'id' in cursor ? cursor.id : cursor.positions.get(id)
-    // To begin with what comes now would be a loss that nobody is told of.
-    if (position === undefined) return 'invalid'
+    // One in channels. To begin with what comes now would be a loss that nobody is told of.
+    if ('positions' in cursor) return 'invalid'
+    const position = cursor.id
     const reached = await this.reached(id, { head, position }, leaving)
     return reached === position && isEndId(position) ? 'over' : undefined
   }

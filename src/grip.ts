@@ -3,7 +3,7 @@ import type { GripSettings } from './grip-options.js'
 import { Notices } from './hub/notices.js'
 import { type EventLog, isRemoteLog } from './log/event-log.js'
 import { GripFront } from './middleware/grip/front.js'
-import { FunctionKicks, type HeldStream } from './middleware/grip/function-kicks.js'
+import { FunctionKicks, type HeldStream, heldStream } from './middleware/grip/function-kicks.js'
 import { GripGate } from './middleware/grip/gate.js'
 import { GripHold } from './middleware/grip/hold.js'
 import { ChannelProof } from './middleware/grip/proof.js'
@@ -73,12 +73,15 @@ export class Grip {
     this.relay = new GripRelay({ ...settings, demand, chains, observer, onError })
   }
 
-  /** @throws EventStreamError `ERR_PUBLISH_PARTIAL`. */
+  /**
+   * @param which - A name in the log, or a function.
+   * @throws EventStreamError `ERR_PUBLISH_PARTIAL`.
+   */
   async kick(which: string | ((stream: HeldStream) => boolean)): Promise<void> {
     try {
       if (typeof which === 'string') await this.#closeStreams(which)
       else {
-        this.#endWhenAsked(which)
+        this.#endWhenAsked((names) => which(heldStream(names)))
         await this.relay.hint()
       }
     } catch (cause) {
@@ -96,7 +99,7 @@ export class Grip {
 
   /** Twice, for those whose answer was on its way to the proxy the first time. */
   async #closeStreams(channel: string): Promise<void> {
-    if (this.relay.hasStrict) this.#endWhenAsked(({ channels }) => channels.includes(channel))
+    if (this.relay.hasStrict) this.#endWhenAsked((names) => names.includes(channel))
     await this.relay.closeStreams(channel)
     if (this.#host.isClosing()) return
     const timer = setTimeout(() => {
@@ -106,7 +109,7 @@ export class Grip {
     this.#timers.add(timer)
   }
 
-  #endWhenAsked(isMeant: (stream: HeldStream) => boolean): void {
+  #endWhenAsked(isMeant: (names: readonly string[]) => boolean): void {
     this.#kicks.add(isMeant, this.relay.hasStrict ? 2 * this.#pollMs : hintedMs)
   }
 

@@ -4,8 +4,12 @@ import type { PostgresPool } from './log/postgres/pool.js'
 import { postgresEventLog } from './log/postgres/postgres-event-log.js'
 import { isRedisClient, type RedisClient } from './log/redis/connect.js'
 import { redisEventLog } from './log/redis/redis-event-log.js'
-import type { StreamLog } from './log/stream-log.js'
-import { createContext, type ResumableStreamContext, type WaitUntil } from './resumable/context.js'
+import {
+  type ContextHost,
+  createContext,
+  type ResumableStreamContext,
+  type WaitUntil,
+} from './resumable/context.js'
 import type { Publisher, Subscriber } from './resumable/generic/clients.js'
 import { minimalStreamLog } from './resumable/generic/minimal-log.js'
 import { ownClient } from './resumable/generic/own-client.js'
@@ -93,7 +97,7 @@ export function createResumableStreamContext(
 ): ResumableStreamContext {
   const own = ['publisher', 'subscriber', 'durable']
   checkNames('createResumableStreamContext', options, [...contextNames, ...own])
-  return contextOf(options, (prefix, maxAgeMs) => redisLog(options, prefix, maxAgeMs))
+  return contextOf(options, (prefix, maxAgeMs) => redisStore(options, prefix, maxAgeMs))
 }
 
 /**
@@ -121,12 +125,14 @@ export function createPostgresResumableStreamContext(
   const own = ['pool', 'listenerPool', 'schema']
   checkNames('createPostgresResumableStreamContext', options, [...contextNames, ...own])
   const { pool, listenerPool, schema } = options
-  return contextOf(options, () => postgresEventLog({ pool, listenPool: listenerPool, schema }))
+  return contextOf(options, () => ({
+    log: postgresEventLog({ pool, listenPool: listenerPool, schema }),
+  }))
 }
 
 function contextOf(
   options: ContextOptions,
-  logOf: (prefix: string, maxAgeMs: number) => StreamLog,
+  storeOf: (prefix: string, maxAgeMs: number) => ContextStore,
 ): ResumableStreamContext {
   const {
     waitUntil = null,
@@ -144,26 +150,29 @@ function contextOf(
   const maxAgeMs = retentionSeconds * 1000
   const given = Object.fromEntries(streamsNames.map((name) => [name, options[name]]))
   const streams = resolveStreamsOptions({ ...given, maxAgeMs })
-  const log = logOf(keyPrefix, maxAgeMs)
-  return createContext({ log, options: streams, keyPrefix, waitUntil, serveEnded, onError })
+  const store = storeOf(keyPrefix, maxAgeMs)
+  return createContext({ ...store, options: streams, keyPrefix, waitUntil, serveEnded, onError })
 }
 
-function redisLog(
+type ContextStore = Pick<ContextHost, 'log' | 'nameOf'>
+
+function redisStore(
   { publisher, subscriber, durable = true }: CreateResumableStreamContextOptions,
   prefix: string,
   maxAgeMs: number,
-): StreamLog {
+): ContextStore {
   if (durable && (publisher === undefined || isRedisClient(publisher))) {
     // Braces choose a cluster's slot.
     const safe = prefix.replace(/[{}]/g, (brace) => encodeURIComponent(brace))
-    return redisEventLog({ redis: publisher ?? urlOf(), prefix: safe })
+    return { log: redisEventLog({ redis: publisher ?? urlOf(), prefix: safe }) }
   }
   const clients = {
     publisher: (publisher as Publisher | undefined) ?? ownClient(urlOf()),
     subscriber: (subscriber as Subscriber | undefined) ?? ownClient(urlOf()),
   }
   const make = durable ? minimalStreamLog : volatileStreamLog
-  return make({ ...clients, prefix, maxAgeMs })
+  // Nothing else is there.
+  return { log: make({ ...clients, prefix, maxAgeMs }), nameOf: (id) => id }
 }
 
 /** Where `resumable-stream` looks. */

@@ -1,6 +1,7 @@
 import type { EntryId } from '../core/entry-id.js'
 import { EventStreamError } from '../core/errors.js'
 import { controlEvents } from '../core/event.js'
+import { kindOf, shownName } from '../core/log-names.js'
 import { encodeBlock, encodeRetry } from '../core/wire.js'
 import type { CloseReason } from '../observe/counters.js'
 import type { Observer } from '../observe/observer.js'
@@ -76,7 +77,11 @@ export class Connection implements LiveReader {
   }
 
   get channels(): readonly string[] {
-    return this.feed.channels.map((channel) => channel.name)
+    return this.feed.channels.map((channel) => shownName(channel.name))
+  }
+
+  get kind(): 'channels' | 'stream' {
+    return kindOf(this.feed.channels.map((channel) => channel.name))
   }
 
   get observer(): Observer {

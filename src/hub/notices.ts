@@ -1,4 +1,5 @@
 import { parseJson } from '../core/json.js'
+import { noticeName } from '../core/log-names.js'
 import type { EventLog } from '../log/event-log.js'
 import { unreadable } from '../log/intake.js'
 import { ActiveChannel } from './active-channel.js'
@@ -14,13 +15,12 @@ export interface NoticesOptions {
 /** What the processes that share a log tell one another: a channel of the log. */
 export class Notices {
   readonly #options: NoticesOptions
-  /** No channel of an application can have this name. */
   readonly #name: string
   #channel: ActiveChannel | undefined
 
   constructor(options: NoticesOptions) {
     this.#options = options
-    this.#name = `\u0001${options.topic}`
+    this.#name = noticeName(options.topic)
   }
 
   /** Tells all processes that have called `open`, this one too. */

@@ -1,4 +1,5 @@
 import { controlEvents } from '../core/event.js'
+import { shownName } from '../core/log-names.js'
 import { encodeFields } from '../core/wire.js'
 import type { Gap, StoredEvent } from '../log/event-log.js'
 import { isSendable, unreadableEntry } from '../log/intake.js'
@@ -9,8 +10,13 @@ import { isSendable, unreadableEntry } from '../log/intake.js'
  */
 export type ResetReason = Gap | 'invalid'
 
-/** The fields of a `stream-reset` event. */
-export function resetFields(channels: readonly string[], reason: ResetReason): string {
+/**
+ * The fields of a `stream-reset` event.
+ *
+ * @param names - In the log.
+ */
+export function resetFields(names: readonly string[], reason: ResetReason): string {
+  const channels = names.map(shownName)
   return encodeFields({ event: controlEvents.reset, data: JSON.stringify({ channels, reason }) })
 }
 

@@ -1,6 +1,7 @@
 import { type EntryId, isEntryId, seqOf } from '../core/entry-id.js'
-import { EventStreamError, quote } from '../core/errors.js'
+import { EventStreamError } from '../core/errors.js'
 import { controlEvents, type EncodedEvent } from '../core/event.js'
+import { quoteName } from '../core/log-names.js'
 import { isEndId } from '../core/stream-end.js'
 import type { StoredEvent } from './event-log.js'
 
@@ -61,7 +62,10 @@ export function unreadable(what: string, consequence: string): EventStreamError 
 }
 
 export function unreadableEntry(channel: string): EventStreamError {
-  return unreadable(`An entry of the channel ${quote(channel)}`, 'its readers are told of a gap')
+  return unreadable(
+    `An entry of the channel ${quoteName(channel)}`,
+    'its readers are told of a gap',
+  )
 }
 
 /** What stands for all behind one place and up to another one, where that cannot be read. */

@@ -66,7 +66,10 @@ export class Endpoint<Req extends RequestLike> {
     if (await proxy?.front.answerLink(req, res, proxy.link)) return undefined
     const asked = await this.#route.ask(req, req)
     const reply = this.#reply(req, res)
-    if (proxy === undefined || asked.isHead) return this.#route.answer(req, asked, reply)
+    // Links come by GET, which may be answered by nobody where a POST creates a stream.
+    const isCreated = asked.makeReady !== undefined && req.method === 'POST'
+    if (proxy === undefined || asked.isHead || isCreated)
+      return this.#route.answer(req, asked, reply)
     return isGone(res) ? undefined : this.#hold(proxy, req, res, asked, reply)
   }
 
@@ -93,13 +96,20 @@ export class Endpoint<Req extends RequestLike> {
     proxy: ProxySide,
     req: Req,
     res: ServerResponse,
-    { channels, cursor, since, record }: Asked,
+    { channels, cursor, since, record, makeReady }: Asked,
     reply: Reply,
   ): Promise<undefined> {
     if (this.#host.isClosing()) return this.#route.sendAway(reply, 'closing')
     const { startFrom = 'now' } = this.#options
+    const retryMs = this.#route.retryMs()
     try {
-      const request = { channels, cursor, since, startFrom, retryMs: this.#route.retryMs() }
+      const place = await makeReady?.(() => reply.leaving())
+      if (isGone(res)) return undefined
+      if (place === 'over') {
+        reply.over()
+        return undefined
+      }
+      const request = { channels, cursor: place ?? cursor, since, startFrom, retryMs }
       if (await proxy.front.open(req, res, proxy.link, request)) record?.hold()
     } catch (error) {
       return this.#route.failed(reply, error)

@@ -7,7 +7,10 @@ import { checkTrack, type RouteTrack } from './track.js'
 
 /** An open stream, as the application sees it. */
 export interface OpenStream {
+  /** What it listens to: names of channels, or the id of a stream. */
   readonly channels: readonly string[]
+  /** Which of the two. A stream and a channel may have the same name. */
+  readonly kind: 'channels' | 'stream'
   readonly state: ConnectionState
   readonly openedAt: Date
   readonly transport: Transport

@@ -1,4 +1,5 @@
-import { EventStreamError, quote } from '../core/errors.js'
+import { EventStreamError } from '../core/errors.js'
+import { quoteName, shownName } from '../core/log-names.js'
 import { isThenable } from '../core/thenable.js'
 import type { Connection } from '../hub/connection.js'
 import type { Hub, PreparedStream } from '../hub/hub.js'
@@ -236,12 +237,12 @@ export class Route<Req> {
   async #authorize(req: Req, channels: readonly string[]): Promise<void> {
     const { authorize } = this.#options
     if (authorize === undefined) return
-    const allowed = await Promise.all(channels.map((channel) => authorize(req, channel)))
+    const allowed = await Promise.all(channels.map((channel) => authorize(req, shownName(channel))))
     const refused = channels.find((_channel, i) => allowed[i] !== true)
     if (refused === undefined) return
     throw new EventStreamError(
       'ERR_FORBIDDEN',
-      `This request may not listen to the channel ${quote(refused)}.`,
+      `This request may not listen to ${quoteName(refused)}.`,
     )
   }
 

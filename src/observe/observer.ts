@@ -1,5 +1,6 @@
 import { channel as diagnosticsChannel } from 'node:diagnostics_channel'
 import { EventStreamError } from '../core/errors.js'
+import { shownName } from '../core/log-names.js'
 import type { StreamEnding } from '../core/stream-end.js'
 import type { EventStream } from '../event-stream.js'
 import type { ResetReason } from '../hub/reset.js'
@@ -80,11 +81,14 @@ export class Observer {
     this.#tell(channels.replay, { stream, events, durationMs })
   }
 
-  /** @param connections - How many clients are told. */
+  /**
+   * @param names - In the log.
+   * @param connections - How many clients are told.
+   */
   reset(names: readonly string[], reason: ResetReason, connections: number): void {
     this.counters.resets[reason] += connections
     if (!channels.reset.hasSubscribers) return
-    this.#tell(channels.reset, { channels: names, reason, connections })
+    this.#tell(channels.reset, { channels: names.map(shownName), reason, connections })
   }
 
   /**

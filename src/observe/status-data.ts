@@ -1,4 +1,5 @@
 import { hostname } from 'node:os'
+import { shownName } from '../core/log-names.js'
 import { within } from '../core/within.js'
 import type { EventStream } from '../event-stream.js'
 import type { RegistryCounts } from '../log/registry-store.js'
@@ -79,7 +80,7 @@ async function countStreams(eventStream: EventStream): Promise<StatusData['strea
   return counts
 }
 
-/** Connections of each channel, the most first. */
+/** Connections of each channel and stream, the most first. */
 function countChannels(eventStream: EventStream): [string, number][] {
   // Many connections have one feed.
   const feeds = new Map<{ channels: readonly { name: string }[] }, number>()
@@ -90,5 +91,6 @@ function countChannels(eventStream: EventStream): [string, number][] {
   for (const [{ channels }, connections] of feeds) {
     for (const { name } of channels) counts.set(name, (counts.get(name) ?? 0) + connections)
   }
-  return [...counts].sort(([a, m], [b, n]) => n - m || (a < b ? -1 : 1))
+  const ordered = [...counts].sort(([a, m], [b, n]) => n - m || (a < b ? -1 : 1))
+  return ordered.map(([name, count]) => [shownName(name), count])
 }

@@ -2,6 +2,7 @@ import { checkChannel } from '../core/channels.js'
 import { type EntryId, isEntryId } from '../core/entry-id.js'
 import type { NewEvent } from '../core/event.js'
 import { encodeJson } from '../core/json.js'
+import { streamName } from '../core/log-names.js'
 import { checkChoice, checkNames, checkOptionalText, checkWhole } from '../core/options.js'
 import { parseEnding, type StreamEnd, streamEnds } from '../core/stream-end.js'
 import type { EventStream } from '../event-stream.js'
@@ -120,14 +121,15 @@ export class CompletionStore {
     const info = await this.#streams.inspect(id)
     if (info === undefined) throw unknownStream(id)
     const from = after ?? info.origin
+    const name = streamName(id)
     const page = { maxEvents: limit, maxLength }
     const { log, ahead } = this.#streams
     if (!isEntryId(from)) {
       // A log would take it for something else.
-      return toEvents(from, { ...(await log.read(id, 'earliest', page)), gap: 'unknown' })
+      return toEvents(from, { ...(await log.read(name, 'earliest', page)), gap: 'unknown' })
     }
-    await ahead.reached(id, { head: info.head, position: from })
-    return toEvents(from, await log.read(id, from, page))
+    await ahead.reached(name, { head: info.head, position: from })
+    return toEvents(from, await log.read(name, from, page))
   }
 
   /**
@@ -138,7 +140,7 @@ export class CompletionStore {
   async deleteCompletion(streamId: string): Promise<boolean> {
     const id = checkChannel(streamId)
     const { log, store } = this.#streams
-    if (!(await log.dropStream(id))) return false
+    if (!(await log.dropStream(streamName(id)))) return false
     await store.remove([id])
     return true
   }
@@ -151,7 +153,11 @@ export class CompletionStore {
   }
 
   async #lastData(id: string): Promise<unknown> {
-    const page = await this.#streams.log.read(id, { last: 2 }, { maxEvents: 2, maxLength })
+    const page = await this.#streams.log.read(
+      streamName(id),
+      { last: 2 },
+      { maxEvents: 2, maxLength },
+    )
     const [last] = page.entries
     return last && parseEnding(last) === undefined ? decodeEntry(last).data : undefined
   }

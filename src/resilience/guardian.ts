@@ -211,11 +211,10 @@ export class StreamGuardian extends EventEmitter<GuardianEvents> {
 
   /** @returns Whether it has its end now, or was heard of. */
   async #settle(record: RegistryRecord, holder: string, isOverdue: boolean): Promise<boolean> {
-    const { store, log } = this.#streams
+    const { store } = this.#streams
     const { id } = record
     const stream = toRegistered(record)
-    const info = await log.inspect(id)
-    const end = typeof info === 'object' ? info.end : undefined
+    const end = (await this.#streams.inspect(id))?.end
     if (end !== undefined) {
       // Who has ended it did not come to tell the registry.
       const state = stateOf(end)

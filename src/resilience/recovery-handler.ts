@@ -79,7 +79,7 @@ export function recoveryHandler<Req extends RequestLike = RequestLike>(
   async function recover(stream: RegisteredStream, cursor: Cursor | 'invalid' | undefined) {
     const { streamId, streamType, startedAt, state } = stream
     if (state === 'expired') throw expired(streamId)
-    const after = cursor && positionIn(streamId, cursor)
+    const after = cursor && positionOf(cursor)
     const [found, known] = await Promise.all([
       completions.getEvents(streamId, { after }),
       state === 'active' ? undefined : completions.getCompletion(streamId),
@@ -101,10 +101,9 @@ export function recoveryHandler<Req extends RequestLike = RequestLike>(
   }
 }
 
-/** @returns undefined where a client that has one for something else has none for this stream. */
-function positionIn(streamId: string, cursor: Cursor | 'invalid'): EntryId | undefined {
-  if (cursor === 'invalid') return undefined
-  return 'id' in cursor ? cursor.id : cursor.positions.get(streamId)
+/** @returns undefined where a client that has one in channels has none in a stream. */
+function positionOf(cursor: Cursor | 'invalid'): EntryId | undefined {
+  return cursor !== 'invalid' && 'id' in cursor ? cursor.id : undefined
 }
 
 /** Bytes are told as a stream tells them. */

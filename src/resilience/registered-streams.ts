@@ -1,4 +1,5 @@
 import { EventStreamError } from '../core/errors.js'
+import { streamName } from '../core/log-names.js'
 import { encodeEnding, type StreamEnd, type StreamEnding } from '../core/stream-end.js'
 import type { EventLog, StoredEvent } from '../log/event-log.js'
 import {
@@ -37,7 +38,7 @@ export interface RegisteredStreamsHost {
   /** Of streams with a source, in any process. */
   readonly producers: ProducerLimits
   /** The log has these now: whoever does not follow it is to be told. */
-  relay(channel: string, entries: readonly StoredEvent[]): Promise<void>
+  relay(name: string, entries: readonly StoredEvent[]): Promise<void>
   readonly observer?: Pick<Observer, 'guarded' | 'counters'> | undefined
   onError(error: unknown): void
 }
@@ -95,7 +96,7 @@ export class RegisteredStreams {
 
   /** @throws EventStreamError `ERR_STREAM_KIND` when it is a channel that events are published to. */
   async inspect(id: string): Promise<StreamInfo | undefined> {
-    const info = await this.log.inspect(id)
+    const info = await this.log.inspect(streamName(id))
     if (info === 'channel') throw wrongKind(id)
     return info
   }
@@ -110,8 +111,7 @@ export class RegisteredStreams {
     const [isActive, isRenewed] = await Promise.all([heartbeat.call(id), renew.call(id)])
     if (!isActive || isRenewed) return isActive
     // It has a source of its own, is a connection, or was ended in the log by somebody who did not tell the registry.
-    const info = await this.log.inspect(id)
-    const end = typeof info === 'object' ? info.end : undefined
+    const end = (await this.inspect(id))?.end
     if (end !== undefined) await this.store.end(id, stateOf(end))
     return end === undefined
   }
@@ -124,7 +124,7 @@ export class RegisteredStreams {
    */
   async end(id: string, ending: StreamEnding, wasActive = false): Promise<boolean | undefined> {
     const encoded = encodeEnding(ending)
-    const end = (await this.log.endStream(id, encoded))?.end
+    const end = (await this.log.endStream(streamName(id), encoded))?.end
     const isEnd = end?.data === encoded.data
     // Whoever has just ended it is about to tell the registry, and is to be the first there.
     if (end !== undefined && !isEnd && wasActive) return false
@@ -144,10 +144,9 @@ export class RegisteredStreams {
    * @returns False while the log has none.
    */
   async recordEnd(id: string, state: StreamEnd): Promise<boolean> {
-    const info = await this.log.inspect(id)
-    const isStream = typeof info === 'object'
-    if (isStream && info.end === undefined) return false
-    await this.store.end(id, isStream && info.end ? stateOf(info.end) : state)
+    const info = await this.inspect(id)
+    if (info !== undefined && info.end === undefined) return false
+    await this.store.end(id, info?.end ? stateOf(info.end) : state)
     return true
   }
 
@@ -175,7 +174,7 @@ export class RegisteredStreams {
 
   async #relay(id: string, entries: readonly StoredEvent[]): Promise<void> {
     try {
-      await this.#host.relay(id, entries)
+      await this.#host.relay(streamName(id), entries)
     } catch (error) {
       this.#host.onError(error)
     }
@@ -183,6 +182,8 @@ export class RegisteredStreams {
 
   async #renew(ids: readonly string[]): Promise<readonly boolean[]> {
     const { orphanAfterMs: leaseMs } = this.options
-    return this.log.renew(ids.map((channel) => ({ channel, token: sharedToken, leaseMs })))
+    return this.log.renew(
+      ids.map((id) => ({ channel: streamName(id), token: sharedToken, leaseMs })),
+    )
   }
 }

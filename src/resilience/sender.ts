@@ -2,6 +2,7 @@ import { checkChannel } from '../core/channels.js'
 import { type EntryId, formatEntryId, seqOf } from '../core/entry-id.js'
 import { EventStreamError, quote } from '../core/errors.js'
 import { checkSize, type EncodedEvent, encodeStreamEvent, type NewEvent } from '../core/event.js'
+import { streamName } from '../core/log-names.js'
 import { encodeEnding, endId, isEndId, type StreamEnding } from '../core/stream-end.js'
 import type { StoredEvent } from '../log/event-log.js'
 import { randomNonce } from '../log/nonce.js'
@@ -46,24 +47,24 @@ export class Sender {
    * @returns The event's id, once it is in the log.
    */
   async send(id: string, event: NewEvent, ending?: StreamEnding): Promise<EntryId> {
-    const channel = checkChannel(id)
+    checkChannel(id)
     const encoded = encodeStreamEvent(event)
     checkSize(encoded, this.#streams.maxEventBytes)
-    const line = this.#line(channel)
+    const line = this.#line(id)
     return new Promise((resolve, reject) => {
       line.waiting.push({ event: encoded, ending, resolve, reject })
-      if (!line.isSending) void this.#run(channel, line)
+      if (!line.isSending) void this.#run(id, line)
     })
   }
 
   /** The stream's line, and now the last to be forgotten. */
-  #line(channel: string): Line {
-    const line = this.#lines.get(channel) ?? newLine()
-    this.#lines.delete(channel)
-    this.#lines.set(channel, line)
+  #line(id: string): Line {
+    const line = this.#lines.get(id) ?? newLine()
+    this.#lines.delete(id)
+    this.#lines.set(id, line)
     if (this.#lines.size > maxRemembered) {
       for (const [name, { isSending }] of this.#lines) {
-        if (isSending || name === channel) continue
+        if (isSending || name === id) continue
         this.#lines.delete(name)
         break
       }
@@ -71,7 +72,7 @@ export class Sender {
     return line
   }
 
-  async #run(channel: string, line: Line): Promise<void> {
+  async #run(id: string, line: Line): Promise<void> {
     line.isSending = true
     // What is asked for in the same turn goes along.
     await new Promise((resolve) => setImmediate(resolve))
@@ -81,7 +82,7 @@ export class Sender {
       const count = Math.min(maxBatch, last === -1 ? line.waiting.length : last + 1)
       const batch = line.waiting.splice(0, count)
       try {
-        const entries = await this.#append(channel, line, batch)
+        const entries = await this.#append(id, line, batch)
         for (const [i, { resolve }] of batch.entries()) resolve(entries[i]?.id as EntryId)
       } catch (error) {
         line.head = undefined
@@ -89,52 +90,54 @@ export class Sender {
       }
     }
     line.isSending = false
-    if (line.head === undefined || isEndId(line.head)) this.#lines.delete(channel)
+    if (line.head === undefined || isEndId(line.head)) this.#lines.delete(id)
   }
 
   async #append(
-    channel: string,
+    id: string,
     line: Line,
     batch: readonly Waiting[],
   ): Promise<readonly StoredEvent[]> {
     const { log, limits, options } = this.#streams
     const ending = batch.at(-1)?.ending
     for (;;) {
-      line.head ??= (await this.#streams.inspect(channel))?.head
-      if (line.head === undefined) throw unknownStream(channel)
-      if (isEndId(line.head)) throw hasEnded(channel)
+      line.head ??= (await this.#streams.inspect(id))?.head
+      if (line.head === undefined) throw unknownStream(id)
+      if (isEndId(line.head)) throw hasEnded(id)
       const entries = entriesOf(line.head, batch, ending)
       const leaseMs = options.orphanAfterMs
-      const outcome = await log.produce(channel, { token: sharedToken, leaseMs, limits, entries })
-      if (outcome === 'missing') throw unknownStream(channel)
-      if (outcome === 'ended') throw hasEnded(channel)
-      if (outcome === 'taken') throw hasSource(channel)
+      const outcome = await log.produce(streamName(id), {
+        token: sharedToken,
+        leaseMs,
+        limits,
+        entries,
+      })
+      if (outcome === 'missing') throw unknownStream(id)
+      if (outcome === 'ended') throw hasEnded(id)
+      if (outcome === 'taken') throw hasSource(id)
       if (outcome === 'diverged') {
         line.head = undefined
         continue
       }
       const last = entries.at(-1) as StoredEvent
       line.head = last.id
-      await Promise.all([
-        this.#streams.appended(channel, entries),
-        this.#tell(channel, line, ending && last),
-      ])
+      await Promise.all([this.#streams.appended(id, entries), this.#tell(id, line, ending && last)])
       return entries
     }
   }
 
   /** Who appends lives, which is worth a command of its own now and then. */
-  async #tell(channel: string, line: Line, end: StoredEvent | undefined): Promise<void> {
+  async #tell(id: string, line: Line, end: StoredEvent | undefined): Promise<void> {
     const { store, calls, options } = this.#streams
     try {
       if (end !== undefined) {
-        await store.end(channel, stateOf(end))
+        await store.end(id, stateOf(end))
         return
       }
       const now = performance.now()
       if (now - line.heardAt < options.heartbeatMs / 3) return
       line.heardAt = now
-      await calls.heartbeat.call(channel)
+      await calls.heartbeat.call(id)
     } catch (error) {
       // It is in the log, where a guardian finds it.
       this.#streams.onError(error)
@@ -162,16 +165,16 @@ function entriesOf(
   return entries
 }
 
-function hasEnded(channel: string): EventStreamError {
+function hasEnded(id: string): EventStreamError {
   return new EventStreamError(
     'ERR_STREAM_ENDED',
-    `The stream ${quote(channel)} has ended, and takes no more events: stop working on it.`,
+    `The stream ${quote(id)} has ended, and takes no more events: stop working on it.`,
   )
 }
 
-function hasSource(channel: string): EventStreamError {
+function hasSource(id: string): EventStreamError {
   return new EventStreamError(
     'ERR_STREAM_PRODUCED',
-    `The stream ${quote(channel)} has a source of its own, and only that appends to it.`,
+    `The stream ${quote(id)} has a source of its own, and only that appends to it.`,
   )
 }

@@ -1,6 +1,7 @@
 import { checkChannel } from '../core/channels.js'
 import { seqOf } from '../core/entry-id.js'
 import { EventStreamError, quote } from '../core/errors.js'
+import { streamName } from '../core/log-names.js'
 import { checkNames, checkWhole } from '../core/options.js'
 import { type StreamEnd, streamEnds } from '../core/stream-end.js'
 import type { EventStream } from '../event-stream.js'
@@ -12,7 +13,7 @@ import { sharedToken, stateOf } from './shared.js'
 
 /** A stream that is to be registered. */
 export interface NewStream {
-  /** A channel name: 1 to 255 bytes. Its events are published there. */
+  /** 1 to 255 bytes of text without control characters. No channel is meant by it. */
   readonly streamId: string
   /**
    * What it is to the application: 1 to 255 characters.
@@ -67,7 +68,7 @@ export class StreamRegistry {
     const record = newRecord(id, 'stream', fields, options.lifetimeMs)
     const leaseMs = options.orphanAfterMs
     const registering = calls.register.call(record)
-    const claiming = log.claim(id, { token: sharedToken, leaseMs, limits })
+    const claiming = log.claim(streamName(id), { token: sharedToken, leaseMs, limits })
     const [isNew, { outcome, info }] = await Promise.all([registering, claiming]).catch(
       async (error) => {
         // Or who tries again would be told that somebody else has it.
@@ -111,10 +112,10 @@ export class StreamRegistry {
   /** @returns undefined for an unknown id. */
   async getStream(streamId: string): Promise<RegisteredStream | undefined> {
     const id = checkChannel(streamId)
-    const { store, log } = this.#streams
-    const [record, info] = await Promise.all([store.get(id), log.inspect(id)])
+    const { store } = this.#streams
+    const [record, info] = await Promise.all([store.get(id), this.#streams.inspect(id)])
     if (record === undefined) return undefined
-    const end = typeof info === 'object' ? info.end : undefined
+    const end = info?.end
     // The log knows first.
     const state = record.state === 'active' && end !== undefined ? stateOf(end) : record.state
     return toRegistered({ ...record, state })
@@ -170,10 +171,10 @@ export class StreamRegistry {
     const { store, log } = this.#streams
     const record = await store.get(id)
     if (record?.state === 'active') return
-    const info = await log.inspect(id)
-    if (typeof info !== 'object' || info.head !== info.origin) return
+    const info = await this.#streams.inspect(id)
+    if (info === undefined || info.head !== info.origin) return
     await this.#streams.end(id, { state: 'aborted' })
-    await log.dropStream(id)
+    await log.dropStream(streamName(id))
   }
 }
 

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { isChannel } from '../core/channels.js'
 import { type EntryId, seqOf } from '../core/entry-id.js'
 import { EventStreamError, quote } from '../core/errors.js'
+import { contextStreamName } from '../core/log-names.js'
 import { checkWhole } from '../core/options.js'
 import { isEndId } from '../core/stream-end.js'
 import type { StreamLog } from '../log/stream-log.js'
@@ -55,6 +56,8 @@ export interface ResumableStreamContext {
 
 export interface ContextHost {
   readonly log: StreamLog
+  /** Gives the name in the log of a stream, by its id; by default `contextStreamName`. */
+  readonly nameOf?: ((id: string) => string) | undefined
   readonly options: ResolvedStreamsOptions
   readonly keyPrefix: string
   readonly waitUntil: WaitUntil
@@ -67,17 +70,19 @@ export function createContext(host: ContextHost): ResumableStreamContext {
   return new Context(host)
 }
 
-/** What the name of a stream begins with whose id cannot be in it. */
+/** What the id of a stream begins with in whose store its own cannot be. */
 const hashed = 'sha256:'
 
 class Context implements ResumableStreamContext {
   readonly #host: ContextHost
+  readonly #nameOf: (id: string) => string
   readonly #streams: Streams
 
   constructor(host: ContextHost) {
-    const { log, options, onError } = host
+    const { log, options, onError, nameOf = contextStreamName } = host
     this.#host = host
-    this.#streams = new Streams({ log, options, relay: async () => undefined, onError })
+    this.#nameOf = nameOf
+    this.#streams = new Streams({ log, nameOf, options, relay: async () => undefined, onError })
   }
 
   async resumableStream(
@@ -108,19 +113,19 @@ class Context implements ResumableStreamContext {
     skipCharacters = 0,
   ): Promise<ReadableStream<string> | null | undefined> {
     checkSkip(skipCharacters)
-    const id = this.#channelOf(streamId)
+    const id = this.#idOf(streamId)
     const place = await this.#streams.place(id)
     return place && this.#follow(id, place, skipCharacters)
   }
 
   async hasExistingStream(streamId: string): Promise<null | true | 'DONE'> {
-    const status = await this.#streams.status(this.#channelOf(streamId))
+    const status = await this.#streams.status(this.#idOf(streamId))
     if (status === undefined) return null
     return status.state === 'active' ? true : 'DONE'
   }
 
   async stopStream(streamId: string): Promise<void> {
-    await this.#streams.stop(this.#channelOf(streamId))
+    await this.#streams.stop(this.#idOf(streamId))
   }
 
   async close({ graceMs = 0 }: { readonly graceMs?: number } = {}): Promise<void> {
@@ -128,19 +133,23 @@ class Context implements ResumableStreamContext {
     await this.#host.log.close()
   }
 
-  /** Ids may be longer than names of channels, and hold anything. */
-  #channelOf(streamId: string): string {
-    const name = `${this.#host.keyPrefix}:${streamId}`
-    const isPlain = /^[\x20-\x7e]{1,200}$/.test(name) && isChannel(name)
-    if (isPlain && !name.startsWith(hashed)) return name
-    const digest = createHash('sha256').update(Buffer.from(name, 'utf16le')).digest('base64url')
+  /**
+   * The id of a stream in its store: that of a context may be longer, and hold anything. The first `:` ends the prefix,
+   * as some stores have no other place for it.
+   */
+  #idOf(streamId: string): string {
+    const prefix = this.#host.keyPrefix.replace(/[%:]/g, encodeURIComponent)
+    const id = `${prefix}:${streamId}`
+    const isPlain = /^[\x20-\x7e]{1,200}$/.test(id) && isChannel(id)
+    if (isPlain && !id.startsWith(hashed)) return id
+    const digest = createHash('sha256').update(Buffer.from(id, 'utf16le')).digest('base64url')
     return `${hashed}${digest}`
   }
 
   async #open(streamId: string, makeStream: () => ReadableStream<string>): Promise<OpenedStream> {
     const { waitUntil } = this.#host
     let failure: { readonly error: unknown } | undefined
-    const opened = await this.#streams.open(this.#channelOf(streamId), async () => {
+    const opened = await this.#streams.open(this.#idOf(streamId), async () => {
       let source: unknown
       try {
         source = makeStream()
@@ -172,7 +181,7 @@ class Context implements ResumableStreamContext {
   }
 
   #entries(id: string, origin: EntryId): OpenEntries {
-    return (left) => readEntries(this.#streams.log, id, origin, left)
+    return (left) => readEntries(this.#streams.log, this.#nameOf(id), origin, left)
   }
 }
 

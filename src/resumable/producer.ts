@@ -1,6 +1,7 @@
 import { type EntryId, formatEntryId, seqOf } from '../core/entry-id.js'
-import { EventStreamError, quote } from '../core/errors.js'
+import { EventStreamError } from '../core/errors.js'
 import type { EncodedEvent } from '../core/event.js'
+import { quoteName } from '../core/log-names.js'
 import { encodeEnding, endId, isEndId, parseEnding, type StreamEnding } from '../core/stream-end.js'
 import type { LogListener, PageLimit, StoredEvent } from '../log/event-log.js'
 import { randomNonce } from '../log/nonce.js'
@@ -29,6 +30,7 @@ const perTurn = 64
 
 /** One stream that this process produces: from its source to its readers here, and to its log. */
 export class Producer {
+  /** Its name in the log. */
   readonly channel: string
   readonly token: string
   readonly origin: EntryId
@@ -278,5 +280,5 @@ export class Producer {
 }
 
 function stopped(channel: string, { state }: StreamEnding): EventStreamError {
-  return new EventStreamError('ERR_STREAM_STOPPED', `The stream ${quote(channel)} is ${state}.`)
+  return new EventStreamError('ERR_STREAM_STOPPED', `The stream ${quoteName(channel)} is ${state}.`)
 }

@@ -1,5 +1,6 @@
 import { type EntryId, isEntryId } from '../core/entry-id.js'
 import { EventStreamError, quote } from '../core/errors.js'
+import { quoteName } from '../core/log-names.js'
 import { isEndId, parseEnding } from '../core/stream-end.js'
 import type { EventLog, PageLimit, StoredEvent } from '../log/event-log.js'
 import { decodeEntry, type StreamEvent } from './chunk.js'
@@ -119,7 +120,7 @@ export function fromEntries<Item>(
  *
  * @throws EventStreamError, from a read, `ERR_STREAM_ENDED` when it ended otherwise; what reading throws.
  */
-export function toReadable(channel: string, open: OpenEntries): ReadableStream<StreamEvent> {
+export function toReadable(id: string, open: OpenEntries): ReadableStream<StreamEvent> {
   return fromEntries(open, async (entries, controller) => {
     const { value, done } = await entries.next()
     const ending = value && parseEnding(value)
@@ -128,22 +129,22 @@ export function toReadable(channel: string, open: OpenEntries): ReadableStream<S
       return true
     }
     if (done || ending?.state === 'completed') return false
-    throw ended(channel, ending?.state ?? 'orphaned', ending?.reason)
+    throw ended(id, ending?.state ?? 'orphaned', ending?.reason)
   })
 }
 
 /** Why a stream that has ended is not all that its source would have given. */
-export function ended(channel: string, state: string, reason?: string): EventStreamError {
+export function ended(id: string, state: string, reason?: string): EventStreamError {
   const why = reason === undefined ? '' : ` (${quote(reason)})`
   return new EventStreamError(
     'ERR_STREAM_ENDED',
-    `The stream ${quote(channel)} is ${state}${why}: what was read of it is not all of it.`,
+    `The stream ${quote(id)} is ${state}${why}: what was read of it is not all of it.`,
   )
 }
 
 function reset(channel: string, gap: string): EventStreamError {
   return new EventStreamError(
     'ERR_STREAM_RESET',
-    `The stream ${quote(channel)} cannot be read on from there: the place is ${gap}. Read it from its beginning.`,
+    `The stream ${quoteName(channel)} cannot be read on from there: the place is ${gap}. Read it from its beginning.`,
   )
 }

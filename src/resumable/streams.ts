@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { checkChannel } from '../core/channels.js'
 import type { EntryId } from '../core/entry-id.js'
 import { EventStreamError, quote } from '../core/errors.js'
+import { shownName, streamName } from '../core/log-names.js'
 import { checkNames, checkOptionalText } from '../core/options.js'
 import { encodeEnding, isEndId, parseEnding, type StreamEnd } from '../core/stream-end.js'
 import { within } from '../core/within.js'
@@ -80,10 +81,12 @@ export interface TrackedStream {
 export interface StreamsHost {
   readonly log: EventLog
   readonly options: ResolvedStreamsOptions
+  /** Gives the name in the log of a stream, by its id; by default `streamName`. */
+  readonly nameOf?: ((id: string) => string) | undefined
   /** @throws EventStreamError when it cannot be registered like that. */
   readonly track?: ((track: StreamTrack) => TrackedStream) | undefined
   /** The log has these now: whoever does not follow it is to be told. */
-  relay(channel: string, entries: readonly StoredEvent[]): Promise<void>
+  relay(name: string, entries: readonly StoredEvent[]): Promise<void>
   readonly observer?: Observer | undefined
   onError(error: unknown): void
 }
@@ -96,10 +99,11 @@ export class Streams {
   /** The event log, with what this process produces beside it. */
   readonly log: ProducedLog
   readonly #host: StreamsHost
+  readonly #nameOf: (id: string) => string
   /** Readers that come from other processes. */
   readonly #ahead: AheadReaders
   readonly #leases: Leases | undefined
-  /** Streams that this process is about to produce, or has asked about. */
+  /** Streams that this process is about to produce, or has asked about, by name. */
   readonly #opening = new Map<string, Promise<OpenedStream>>()
   #isClosing = false
   /** What could be stopped is: a stream that is claimed later is ended at once. */
@@ -107,6 +111,7 @@ export class Streams {
 
   constructor(host: StreamsHost) {
     this.#host = host
+    this.#nameOf = host.nameOf ?? streamName
     this.log = new ProducedLog(host.log)
     this.#ahead = new AheadReaders(this.log, host.options)
     if (!isStreamLog(host.log)) return
@@ -121,11 +126,11 @@ export class Streams {
   /**
    * Starts a stream.
    *
-   * @param id - A channel name: 1 to 255 bytes.
+   * @param id - 1 to 255 bytes of text without control characters. No channel is meant by it.
    * @param source - What it gives, or a function that makes that and gets a signal that aborts when the
    *   stream is stopped.
-   * @throws EventStreamError `ERR_STREAM_EXISTS` when there is or was one of this id; `ERR_STREAM_KIND` when it
-   *   is a channel that events are published to; `ERR_CHANNEL`; what the log throws.
+   * @throws EventStreamError `ERR_STREAM_EXISTS` when there is or was one of this id; `ERR_CHANNEL`; what the
+   *   log throws.
    */
   async create(
     id: string,
@@ -143,18 +148,18 @@ export class Streams {
   /**
    * Starts a stream, unless there is one of this id already. Of all who try, in any process, one starts it.
    *
-   * @throws EventStreamError `ERR_STREAM_KIND`, `ERR_CHANNEL`; `ERR_OPTION` or `ERR_DATA` when it cannot be
-   *   registered like that; `ERR_UNAVAILABLE` when the event stream closes; what the log throws.
+   * @throws EventStreamError `ERR_CHANNEL`; `ERR_OPTION` or `ERR_DATA` when it cannot be registered like that;
+   *   `ERR_UNAVAILABLE` when the event stream closes; what the log throws.
    */
   async open(
     id: string,
     source: Source | MakeSource,
     options: StreamOptions = {},
   ): Promise<OpenedStream> {
-    const channel = checkChannel(id)
+    checkChannel(id)
     checkNames('create and open', options, ['track'])
     this.checkLog()
-    return this.start(channel, source, this.tracked(options.track))
+    return this.start(id, source, this.tracked(options.track))
   }
 
   /** @throws EventStreamError `ERR_OPTION` or `ERR_DATA` when it cannot be registered like that. */
@@ -163,18 +168,17 @@ export class Streams {
   }
 
   protected async start(
-    channel: string,
+    id: string,
     source: Source | MakeSource,
     tracked: TrackedStream | undefined,
   ): Promise<OpenedStream> {
     const log = this.#streamLog()
     if (this.#isClosing) throw closing()
-    const other = this.#opening.get(channel)
+    const name = this.#nameOf(id)
+    const other = this.#opening.get(name)
     if (other !== undefined) return { ...(await other), isNew: false, ended: undefined }
-    const opening = this.#open(log, channel, source, tracked).finally(() =>
-      this.#opening.delete(channel),
-    )
-    this.#opening.set(channel, opening)
+    const opening = this.#open(log, name, source, tracked).finally(() => this.#opening.delete(name))
+    this.#opening.set(name, opening)
     return opening
   }
 
@@ -185,7 +189,7 @@ export class Streams {
    * @returns Its chunks; also an async iterable. It ends when the stream has completed, and fails with
    *   `ERR_STREAM_ENDED` when it ended otherwise, `ERR_STREAM_RESET` when chunks after the position
    *   cannot be had.
-   * @throws EventStreamError `ERR_STREAM_UNKNOWN`, `ERR_STREAM_KIND`; `ERR_OPTION` when the position is no text.
+   * @throws EventStreamError `ERR_STREAM_UNKNOWN`, `ERR_CHANNEL`; `ERR_OPTION` when the position is no text.
    */
   async read(
     id: string,
@@ -197,24 +201,22 @@ export class Streams {
     const { origin, head } = await this.known(id)
     const position = after ?? origin
     const { log } = this
+    const name = this.#nameOf(id)
     const reached = (left: AbortSignal) => this.reached(id, { head, position }, () => left)
     return toReadable(id, async function* (left) {
       await reached(left)
-      yield* readEntries(log, id, position, left)
+      yield* readEntries(log, name, position, left)
     })
   }
 
   /** See {@link AheadReaders.reached}. Nobody is ahead of a producer that is here. */
-  protected async reached(
-    channel: string,
-    place: Place,
-    leaving: () => AbortSignal,
-  ): Promise<EntryId> {
-    if (this.log.get(channel) !== undefined) return place.head
-    return this.#ahead.reached(channel, place, leaving)
+  protected async reached(id: string, place: Place, leaving: () => AbortSignal): Promise<EntryId> {
+    const name = this.#nameOf(id)
+    if (this.log.get(name) !== undefined) return place.head
+    return this.#ahead.reached(name, place, leaving)
   }
 
-  /** @throws EventStreamError `ERR_STREAM_UNKNOWN`, `ERR_STREAM_KIND`. */
+  /** @throws EventStreamError `ERR_STREAM_UNKNOWN`, `ERR_CHANNEL`. */
   async known(id: string): Promise<StreamPlace> {
     const place = await this.place(id)
     if (place !== undefined) return place
@@ -226,10 +228,11 @@ export class Streams {
 
   /**
    * @returns undefined for an unknown id.
-   * @throws EventStreamError `ERR_STREAM_KIND`.
+   * @throws EventStreamError `ERR_CHANNEL`.
    */
   async place(id: string): Promise<StreamPlace | undefined> {
-    return this.log.get(id) ?? this.#inspect(id)
+    const name = this.#nameOf(checkChannel(id))
+    return this.log.get(name) ?? this.#inspect(name)
   }
 
   /**
@@ -240,12 +243,12 @@ export class Streams {
    * @throws EventStreamError `ERR_CHANNEL`; `ERR_OPTION` when the reason is no text; what the log throws.
    */
   async stop(id: string, reason?: string): Promise<StreamStatus | undefined> {
-    const channel = checkChannel(id)
+    const name = this.#nameOf(checkChannel(id))
     // What JSON cannot hold would leave the stream without an end.
     checkOptionalText('The reason', reason)
     const ending = { state: 'aborted' as const, reason }
-    await this.log.get(channel)?.end(ending)
-    const info = await this.#streamLog().endStream(channel, encodeEnding(ending))
+    await this.log.get(name)?.end(ending)
+    const info = await this.#streamLog().endStream(name, encodeEnding(ending))
     return info && statusOf(id, info)
   }
 
@@ -253,10 +256,10 @@ export class Streams {
    * How a stream stands.
    *
    * @returns undefined for an unknown id.
-   * @throws EventStreamError `ERR_STREAM_KIND` when it is a channel that events are published to.
+   * @throws EventStreamError `ERR_CHANNEL`; what the log throws.
    */
   async status(id: string): Promise<StreamStatus | undefined> {
-    const info = await this.#inspect(id)
+    const info = await this.#inspect(this.#nameOf(checkChannel(id)))
     return info && statusOf(id, info)
   }
 
@@ -281,48 +284,49 @@ export class Streams {
   /** The source runs on its own: its errors end the stream. */
   async #open(
     log: StreamLog,
-    channel: string,
+    name: string,
     source: Source | MakeSource,
     tracked: TrackedStream | undefined,
   ): Promise<OpenedStream> {
-    const local = this.log.get(channel)
-    if (local !== undefined) return opened(channel, local)
+    const local = this.log.get(name)
+    if (local !== undefined) return opened(name, local)
     const options = tracked?.options ?? this.#host.options
     const token = randomBytes(16).toString('base64url')
     const { leaseMs, limits } = options
     let claim: { token: string; info: StreamInfo } | undefined
     try {
-      const { outcome, info } = await log.claim(channel, { token, leaseMs, limits })
-      if (outcome === 'channel') throw wrongKind(channel)
-      if (outcome !== 'owned') return opened(channel, info)
+      const { outcome, info } = await log.claim(name, { token, leaseMs, limits })
+      if (outcome === 'channel') throw wrongKind(name)
+      if (outcome !== 'owned') return opened(name, info)
       claim = { token, info }
     } catch (error) {
       // Its first reader is served all the same.
       if (!isAway(error)) throw error
-      this.#away(error, channel)
+      this.#away(error, name)
     }
     if (this.#isClosed) {
       // Unless it can be told its end, its lease runs out.
-      if (claim) await log.endStream(channel, encodeEnding(closingEnd)).catch(() => undefined)
+      if (claim) await log.endStream(name, encodeEnding(closingEnd)).catch(() => undefined)
       throw closing()
     }
-    const producer = new Producer(this.#producerHost(log, options), channel, claim)
+    const producer = new Producer(this.#producerHost(log, options), name, claim)
     this.log.add(producer)
+    const id = shownName(name)
     // What only this process has may be somebody else's in the log, and so in the registry.
-    if (claim !== undefined) tracked?.begin(channel)
-    void producer.ended.then(({ state }) => tracked?.end(channel, state))
+    if (claim !== undefined) tracked?.begin(id)
+    void producer.ended.then(({ state }) => tracked?.end(id, state))
     this.#leases?.start()
-    const ended = this.#host.observer?.streamStarted(channel)
+    const ended = this.#host.observer?.streamStarted(id)
     if (ended !== undefined) void producer.ended.then(ended)
     const { signal } = producer
     const make = typeof source === 'function' ? source : () => source
     const watching = claim === undefined ? undefined : this.#watch(log, producer)
-    const run = producer.run(async () => iterate(await make({ id: channel, signal })))
+    const run = producer.run(async () => iterate(await make({ id, signal })))
     void run.then(() => {
       this.log.delete(producer)
       return watching?.then((unfollow) => unfollow())
     })
-    return { ...opened(channel, producer), isNew: true, ended: run }
+    return { ...opened(name, producer), isNew: true, ended: run }
   }
 
   /** Hears when another process stops it. Without, the next append or renewal of the lease would tell. */
@@ -362,19 +366,19 @@ export class Streams {
     }
   }
 
-  async #inspect(id: string): Promise<StreamInfo | undefined> {
-    const info = await this.#streamLog().inspect(checkChannel(id))
-    if (info === 'channel') throw wrongKind(id)
+  async #inspect(name: string): Promise<StreamInfo | undefined> {
+    const info = await this.#streamLog().inspect(name)
+    if (info === 'channel') throw wrongKind(name)
     return info
   }
 
-  #away(error: unknown, channel: string): void {
+  #away(error: unknown, name: string): void {
     const { observer, options, onError } = this.#host
     try {
       if (options.onStoreError === undefined) onError(error)
       else {
         observer?.failed(error)
-        options.onStoreError(error, channel)
+        options.onStoreError(error, shownName(name))
       }
     } catch (thrown) {
       onError(thrown)
@@ -396,8 +400,15 @@ export class Streams {
   }
 }
 
-function opened(id: string, { origin, head }: StreamPlace): OpenedStream {
-  return { id, origin, head, isNew: false, hasEnded: isEndId(head), ended: undefined }
+function opened(name: string, { origin, head }: StreamPlace): OpenedStream {
+  return {
+    id: shownName(name),
+    origin,
+    head,
+    isNew: false,
+    hasEnded: isEndId(head),
+    ended: undefined,
+  }
 }
 
 function statusOf(id: string, { startedAt, head, end }: StreamInfo): StreamStatus {

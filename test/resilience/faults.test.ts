@@ -6,7 +6,7 @@ import { EventStream } from '../../src/index.js'
 import { type GuardianOptions, type RegisteredStream, resilience } from '../../src/resilience.js'
 import { describeWithPostgres } from '../support/describe-with-postgres.js'
 import { describeWithRedis } from '../support/describe-with-redis.js'
-import { expireChannel, keptForMs } from '../support/kept-channel.js'
+import { expireStream, keptForMs } from '../support/kept-stream.js'
 import { startServer } from '../support/server.js'
 import { spawnTypeScriptIn } from '../support/spawn-typescript.js'
 import { connect } from '../support/sse-client.js'
@@ -293,7 +293,7 @@ function faults(name: StoreName): void {
     const keptMs = await keptForMs(store, 'export-5')
     expect(keptMs).toBeGreaterThan(200_000)
     expect(keptMs).toBeLessThanOrEqual(300_000)
-    await expireChannel(store, 'export-5')
+    await expireStream(store, 'export-5')
     expect((await recover('ann')).status).toBe(410)
     expect((await recover('bob')).status).toBe(403)
   })

@@ -7,7 +7,7 @@ import { registry, setUpGuardians } from './guardians.js'
 describe('a guardian', () => {
   test('marks what is silent orphaned, and tells its followers', async () => {
     const { app, eventStream, serve, registry, start, stop, stateOf, ended } = setUpGuardians()
-    app.get('/jobs/:id', eventStream('{id}'))
+    app.get('/jobs/:id', eventStream.streams.handler('{id}'))
     const get = await serve()
     await registry.register({ streamId: 'job', metadata: { a: 1 } })
     const client = await (await get('/jobs/job')).opened()

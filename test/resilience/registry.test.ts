@@ -1,4 +1,5 @@
 import { describe, expect, test } from '@jest/globals'
+import { streamName } from '../../src/core/log-names.js'
 import { EventStream, type EventStreamOptions, memoryEventLog } from '../../src/index.js'
 import { recoveryHandler, resilience, StreamRegistry } from '../../src/resilience.js'
 import { setUp } from '../support/app.js'
@@ -44,14 +45,9 @@ describe('the registry', () => {
 
   test('leaves alone what the log has under this id', async () => {
     const { registry, eventStream } = setUpRegistry()
-    await eventStream.publishEvent('news', { data: 1 })
-    await expect(registry.register({ streamId: 'news' })).rejects.toMatchObject({
-      code: 'ERR_STREAM_KIND',
-    })
     const source = new Faucet<string>()
     await eventStream.streams.create('answer', source)
     expect(await registry.register({ streamId: 'answer' })).toBe(false)
-    expect(await registry.getStream('news')).toBeUndefined()
     expect(await registry.getStream('answer')).toBeUndefined()
     source.end()
   })
@@ -70,9 +66,9 @@ describe('the registry', () => {
     const { registry } = setUpRegistry({ log })
     await registry.register({ streamId: 'a' })
     await registry.updateState('a', 'completed')
-    expect(await log.dropStream('a')).toBe(true)
+    expect(await log.dropStream(streamName('a'))).toBe(true)
     expect(await registry.register({ streamId: 'a' })).toBe(false)
-    expect(await log.inspect('a')).toBeUndefined()
+    expect(await log.inspect(streamName('a'))).toBeUndefined()
     expect((await registry.getStream('a'))?.state).toBe('completed')
   })
 

@@ -21,7 +21,7 @@ const range = (count: number) => Array.from({ length: count }, (_, i) => i)
 describe('sendStreamEvent', () => {
   test('reaches followers, and ends the stream with the last event', async () => {
     const { registry, sendStreamEvent, completions, app, eventStream, serve } = setUpTwo()
-    app.get('/jobs/:id', eventStream('{id}'))
+    app.get('/jobs/:id', eventStream.streams.handler('{id}'))
     const get = await serve()
     await registry.register({ streamId: 'job', streamType: 'export' })
     const client = await (await get('/jobs/job')).opened()
@@ -104,7 +104,7 @@ describe('sendStreamEvent', () => {
       code: 'ERR_STREAM_PRODUCED',
     })
     await eventStream.publishEvent('news', { data: 1 })
-    await expect(sendStreamEvent('news', 'n')).rejects.toMatchObject({ code: 'ERR_STREAM_KIND' })
+    await expect(sendStreamEvent('news', 'n')).rejects.toMatchObject({ code: 'ERR_STREAM_UNKNOWN' })
     source.end()
   })
 

@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
+import { streamName } from '../../src/core/log-names.js'
 import { isEndId } from '../../src/core/stream-end.js'
 import type { LogListener, StoredEvent } from '../../src/log/event-log.js'
 import { memoryEventLog } from '../../src/log/memory.js'
@@ -7,6 +8,8 @@ import type { StreamLog } from '../../src/log/stream-log.js'
 import { readEntries } from '../../src/resumable/reader.js'
 import { Faucet } from '../support/faucet.js'
 import { openStreams } from '../support/stream-stores.js'
+
+const name = streamName('a')
 
 const turn = () => new Promise((resolve) => setImmediate(resolve))
 
@@ -94,14 +97,14 @@ describe('readers of a stream', () => {
               for (let i = 0; i < step.give; i++) source.give(`${++count}`)
             } else if ('join' in step) {
               const from = step.join === 'beside' ? streams.log : log
-              reading.push(collect(readEntries(from, 'a', origin)))
+              reading.push(collect(readEntries(from, name, origin)))
             } else {
               for (let i = 0; i < step.wait; i++) await turn()
             }
           }
           source.end()
           await ended
-          reading.push(collect(readEntries(log, 'a', origin)))
+          reading.push(collect(readEntries(log, name, origin)))
           const all = await Promise.all(reading)
           const expected = all.at(-1) as StoredEvent[]
           expect(expected.slice(0, -1).map(({ data }) => JSON.parse(data))).toEqual(

@@ -51,7 +51,7 @@ describe('a stream that was stopped', () => {
     const first = await get('/a')
     await first.received(2)
     first.destroy()
-    await until(() => eventStream.count('a') === 0)
+    await until(() => eventStream.streams.count('a') === 0)
     const stopping = eventStream.streams.stop('a')
     await new Promise((resolve) => setImmediate(resolve))
     const back = await get('/a', { lastEventId: first.events[0]?.id })

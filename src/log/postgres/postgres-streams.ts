@@ -1,7 +1,7 @@
 import { encodeChannelName } from '../../core/cursor.js'
 import { type EntryId, seqOf } from '../../core/entry-id.js'
-import { quote } from '../../core/errors.js'
 import type { EncodedEvent } from '../../core/event.js'
+import { quoteName } from '../../core/log-names.js'
 import type { StoredEvent } from '../event-log.js'
 import { randomNonce } from '../nonce.js'
 import type { Claim, Claimed, Lease, Produced, Production, StreamInfo } from '../stream-log.js'
@@ -31,7 +31,7 @@ export class PostgresStreams {
     const place = [...partsOf(from?.origin), ...partsOf(from?.head)]
     for (;;) {
       const [row] = await this.#run(
-        `The claim of ${quote(channel)}`,
+        `The claim of ${quoteName(channel)}`,
         `SELECT c.outcome, i.* FROM {schema}.claim($1,$2,$3,$4,$5,$6,$7,$8,$9,$10) AS c (outcome)
          LEFT JOIN LATERAL {schema}.inspect(CASE WHEN c.outcome <> 'channel' THEN $1 END, $3) i ON true`,
         (waitMs) => {
@@ -53,7 +53,7 @@ export class PostgresStreams {
     const { at, flags, payload } = packEntries(entries)
     const nonces = entries.map(({ id }) => partsOf(id)[1])
     const [row] = await this.#run(
-      `The append to the stream ${quote(channel)}`,
+      `The append to the stream ${quoteName(channel)}`,
       'SELECT {schema}.produce($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13) AS produced',
       (waitMs) => {
         const place = [name, waitMs, token, interval(leaseMs), ...partsOf(entries[0]?.prevId)]
@@ -84,7 +84,7 @@ export class PostgresStreams {
     const name = encodeChannelName(channel)
     const { escaped, event, data } = escapeTexts(ending)
     const [row] = await this.#run(
-      `The end of ${quote(channel)}`,
+      `The end of ${quoteName(channel)}`,
       `SELECT i.* FROM {schema}.end_stream($1, $2, $3, $4, $5) AS e (name)
        CROSS JOIN LATERAL {schema}.inspect(e.name, $2) i`,
       (waitMs) => [name, waitMs, escaped, event ?? null, data],
@@ -98,7 +98,7 @@ export class PostgresStreams {
   async inspect(channel: string): Promise<StreamInfo | 'channel' | undefined> {
     const name = encodeChannelName(channel)
     const text = 'SELECT * FROM {schema}.inspect($1, $2)'
-    const what = `The look at ${quote(channel)}`
+    const what = `The look at ${quoteName(channel)}`
     const [row] = await this.#run(what, text, (waitMs) => [name, waitMs])
     return infoOf(row)
   }
@@ -106,7 +106,10 @@ export class PostgresStreams {
   async drop(channel: string): Promise<boolean> {
     const name = encodeChannelName(channel)
     const text = 'SELECT {schema}.drop_stream($1, $2) AS dropped'
-    const [row] = await this.#run(`The drop of ${quote(channel)}`, text, (waitMs) => [name, waitMs])
+    const [row] = await this.#run(`The drop of ${quoteName(channel)}`, text, (waitMs) => [
+      name,
+      waitMs,
+    ])
     return row?.dropped as boolean
   }
 

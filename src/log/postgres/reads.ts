@@ -1,6 +1,6 @@
 import { encodeChannelName } from '../../core/cursor.js'
 import { type EntryId, isEntryId, seqOf } from '../../core/entry-id.js'
-import { quote } from '../../core/errors.js'
+import { quoteName } from '../../core/log-names.js'
 import type { Page, PageLimit, ReadFrom } from '../event-log.js'
 import { randomNonce } from '../nonce.js'
 import { type Look, parseLooks } from './format.js'
@@ -76,7 +76,7 @@ export class Reads {
   }
 
   async #look(channel: string, from: number | null, limit: PageLimit): Promise<Look> {
-    const what = `The read of ${quote(channel)}`
+    const what = `The read of ${quoteName(channel)}`
     const [look] = await this.looks(what, [encodeChannelName(channel)], [from], limit)
     return look as Look
   }

@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import { type EntryId, isEntryId } from '../../core/entry-id.js'
-import { EventStreamError, quote } from '../../core/errors.js'
+import { EventStreamError } from '../../core/errors.js'
 import type { EncodedEvent } from '../../core/event.js'
+import { quoteName } from '../../core/log-names.js'
 import type {
   Appended,
   Gap,
@@ -132,7 +133,7 @@ class RedisEventLog implements StreamLog, RemoteLog, RegistryLog, IntakeLog {
   async #append(channel: string, entries: readonly NewEntry[]): Promise<readonly Appended[]> {
     const { keys, live } = channelKeys(this.#prefix, channel)
     const origin = String(randomNonce())
-    const what = `The append to ${quote(channel)}`
+    const what = `The append to ${quoteName(channel)}`
     const packed = entries.map((entry) => {
       const text = packEntry(entry)
       const { idempotencyKey } = entry
@@ -175,7 +176,7 @@ class RedisEventLog implements StreamLog, RemoteLog, RegistryLog, IntakeLog {
     if (reply === 'closed') {
       throw new EventStreamError(
         'ERR_CHANNEL_CLOSED',
-        `The channel ${quote(channel)} is closed and takes no more events.`,
+        `The channel ${quoteName(channel)} is closed and takes no more events.`,
       )
     }
     const parts = reply as string[]
@@ -194,7 +195,7 @@ class RedisEventLog implements StreamLog, RemoteLog, RegistryLog, IntakeLog {
     const args = [start, String(limit.maxEvents), String(limit.maxLength), String(randomNonce())]
     const { keys } = channelKeys(this.#prefix, channel)
     const [head, gap, others, ...parts] = (await this.#link.run({
-      what: `The read of ${quote(channel)}`,
+      what: `The read of ${quoteName(channel)}`,
       writes: false,
       attempt: (driver) => driver.run(this.#scriptsOf(driver.isCluster).read, keys, args),
     })) as [EntryId, Gap | '', number, ...string[]]
@@ -248,7 +249,7 @@ class RedisEventLog implements StreamLog, RemoteLog, RegistryLog, IntakeLog {
     this.#checkOpen()
     const { keys } = channelKeys(this.#prefix, channel)
     const reply = await this.#link.run({
-      what: `The closing of ${quote(channel)}`,
+      what: `The closing of ${quoteName(channel)}`,
       writes: true,
       attempt: (driver) =>
         driver.run(this.#scriptsOf(driver.isCluster).close, keys, [String(randomNonce())]),
@@ -318,7 +319,7 @@ class RedisEventLog implements StreamLog, RemoteLog, RegistryLog, IntakeLog {
   }
 
   #dropped(channel: string): void {
-    const what = `Something in the stream of the channel ${quote(channel)}`
+    const what = `Something in the stream of the channel ${quoteName(channel)}`
     this.intake.drop(what, 'it is left out, and readers who miss an entry are told')
   }
 

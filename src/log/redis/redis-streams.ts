@@ -1,6 +1,6 @@
 import { type EntryId, isEntryId } from '../../core/entry-id.js'
-import { quote } from '../../core/errors.js'
 import type { EncodedEvent } from '../../core/event.js'
+import { quoteName } from '../../core/log-names.js'
 import { isEndId } from '../../core/stream-end.js'
 import { type Intake, unreadableFrom } from '../intake.js'
 import { randomNonce } from '../nonce.js'
@@ -55,7 +55,7 @@ export class RedisStreams {
   }
 
   async claim(channel: string, { token, leaseMs, limits, from }: Claim): Promise<Claimed> {
-    const reply = (await this.#write('claim', `The claim of ${quote(channel)}`, channel, [
+    const reply = (await this.#write('claim', `The claim of ${quoteName(channel)}`, channel, [
       token,
       String(leaseMs),
       String(limits.maxAgeMs),
@@ -82,7 +82,7 @@ export class RedisStreams {
       const text = packEntry(entry)
       args.push(entry.id, String(text.length), text)
     }
-    const what = `The append to the stream ${quote(channel)}`
+    const what = `The append to the stream ${quoteName(channel)}`
     return (await this.#write('produce', what, channel, args)) as Produced
   }
 
@@ -101,7 +101,7 @@ export class RedisStreams {
 
   async end(channel: string, ending: EncodedEvent): Promise<StreamInfo | undefined> {
     const text = packEntry(ending)
-    const what = `The end of the stream ${quote(channel)}`
+    const what = `The end of the stream ${quoteName(channel)}`
     const reply = await this.#write('end', what, channel, [String(text.length), text])
     return reply === null ? undefined : this.#infoOf(channel, reply as InfoReply)
   }
@@ -109,7 +109,7 @@ export class RedisStreams {
   async inspect(channel: string): Promise<StreamInfo | 'channel' | undefined> {
     const { keys } = channelKeys(this.#prefix, channel)
     const reply = (await this.#link.run({
-      what: `The look at the stream ${quote(channel)}`,
+      what: `The look at the stream ${quoteName(channel)}`,
       writes: false,
       attempt: (driver) => driver.run(this.#scriptsOf(driver.isCluster).inspect, keys, []),
     })) as InfoReply | 'channel' | null
@@ -120,7 +120,7 @@ export class RedisStreams {
   async drop(channel: string): Promise<boolean> {
     const { keys, dropped } = channelKeys(this.#prefix, channel)
     const token = String(randomNonce())
-    const what = `The drop of the stream ${quote(channel)}`
+    const what = `The drop of the stream ${quoteName(channel)}`
     const reply = await this.#link.run({
       what,
       writes: true,
@@ -143,7 +143,7 @@ export class RedisStreams {
     const end = isEndId(head) ? (stored ?? unreadableFrom(origin, head)) : undefined
     if (origin !== from || end?.isUnreadable) {
       this.#intake.drop(
-        `The state of the stream ${quote(channel)}`,
+        `The state of the stream ${quoteName(channel)}`,
         'it counts as orphaned, or lost',
       )
     }

@@ -1,5 +1,5 @@
 import type { EntryId } from '../../core/entry-id.js'
-import { quote } from '../../core/errors.js'
+import { quoteName } from '../../core/log-names.js'
 import type { LogListener } from '../event-log.js'
 import type { Intake } from '../intake.js'
 import { channelKeys, parseMessage } from './format.js'
@@ -93,7 +93,7 @@ export class Subscriptions {
     if (subscription === undefined) return
     const message = parseMessage(text)
     if (message === undefined) {
-      const what = `A live message of the channel ${quote(subscription.channel)}`
+      const what = `A live message of the channel ${quoteName(subscription.channel)}`
       this.#host.intake.drop(what, 'the log is read instead')
       subscription.suspect()
       return

@@ -1,12 +1,22 @@
 import { randomBytes } from 'node:crypto'
+import { kindOf, shownName } from '../../core/log-names.js'
 
 /** A stream that a proxy holds. All that listen to the same channels are one and the same here. */
 export interface HeldStream {
+  /** What it listens to: names of channels, or the id of a stream. */
   readonly channels: readonly string[]
+  /** Which of the two. A stream and a channel may have the same name. */
+  readonly kind: 'channels' | 'stream'
   readonly transport: 'grip'
 }
 
-type IsMeant = (stream: HeldStream) => boolean
+/** @param names - In the log. */
+type IsMeant = (names: readonly string[]) => boolean
+
+/** @param names - In the log. */
+export function heldStream(names: readonly string[]): HeldStream {
+  return { channels: names.map(shownName), kind: kindOf(names), transport: 'grip' }
+}
 
 /**
  * Which streams are to be ended when their proxy next asks for them. Those that opened since, or were
@@ -34,20 +44,20 @@ export class FunctionKicks {
   }
 
   /** @param generation - What the stream was given; one of another process tells nothing. */
-  has(channels: readonly string[], generation: string): boolean {
+  has(names: readonly string[], generation: string): boolean {
     const [process, count] = generation.split('.')
     const lookedAt = process === this.#process ? Number(count) : 0
     const now = performance.now()
     for (const [kick, { isMeant, until }] of this.#kicks) {
       if (until <= now) this.#kicks.delete(kick)
-      else if (kick > lookedAt && this.#ask(isMeant, channels)) return true
+      else if (kick > lookedAt && this.#ask(isMeant, names)) return true
     }
     return false
   }
 
-  #ask(isMeant: IsMeant, channels: readonly string[]): boolean {
+  #ask(isMeant: IsMeant, names: readonly string[]): boolean {
     try {
-      return isMeant({ channels, transport: 'grip' })
+      return isMeant(names)
     } catch (error) {
       this.#onError(error)
       return false
