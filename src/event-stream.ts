@@ -17,6 +17,7 @@ import { channelResolver, checkChannels } from './middleware/channel-source.js'
 import { Endpoint, type EndpointHost } from './middleware/endpoint.js'
 import { answerFetch, checkFetchOptions, type FetchOptions } from './middleware/fetch.js'
 import type { HeldStream } from './middleware/grip/function-kicks.js'
+import { Gate } from './middleware/grip/gate.js'
 import { linkHandler } from './middleware/grip/link-handler.js'
 import type { EventStreamHandler } from './middleware/handler.js'
 import type { RequestLike, ResponseLike } from './middleware/request.js'
@@ -38,6 +39,8 @@ import { LoggedPublisher } from './publishers/logged.js'
 import type { Published, Publisher } from './publishers/publisher.js'
 import { createTracks } from './resilience/create-tracks.js'
 import type { Tracks } from './resilience/tracks.js'
+
+type Names = string | readonly string[]
 
 // biome-ignore lint/correctness/noUnusedVariables: of the class, whose parameters are the same.
 export interface EventStream<Channels extends object = AnyChannels> {
@@ -66,6 +69,7 @@ export class EventStream<Channels extends object = AnyChannels> extends Callable
   readonly #observer = new Observer(this)
   readonly #onError: (error: unknown) => void
   readonly #hub: Hub
+  readonly #gate: Gate
   readonly #grip: Grip | undefined
   readonly #publisher: Publisher
   readonly #admission: Admission
@@ -88,10 +92,17 @@ export class EventStream<Channels extends object = AnyChannels> extends Callable
       keepAlive === 'comment'
         ? encodeComment('')
         : encodeBlock({ event: controlEvents.keepAlive, data: '' })
+    this.#gate = new Gate(grip)
     const isShared = isRemoteLog(log)
     const relay = (channel: string, entries: readonly StoredEvent[]) =>
       this.#relay(channel, entries)
-    this.#tracks = createTracks(this, { ...this.#options, relay, observer, onError })
+    this.#tracks = createTracks(this, {
+      ...this.#options,
+      gate: this.#gate,
+      relay,
+      observer,
+      onError,
+    })
     this.streams = new EventStreams({
       log,
       options: this.#options.streams,
@@ -170,17 +181,21 @@ export class EventStream<Channels extends object = AnyChannels> extends Callable
    * response's stream waits for its reader, and ends when the request's signal aborts. What comes through a GRIP
    * proxy is passed on, and not held there.
    *
-   * @param channels - Names as they are: one with a `{token}` that nobody has filled in is refused.
+   * @param channels - Names as they are: one with a `{token}` that nobody has filled in is refused. A function that
+   *   gives them is called once the request has passed the checks that come before.
    * @throws EventStreamError with a `status`: `errorResponse` of `headwater/fetch` makes an answer of it.
    */
   async fetch(
     request: Request,
-    channels: string | readonly string[],
+    channels: Names | (() => Names | Promise<Names>),
     options: FetchOptions = {},
   ): Promise<Response> {
     checkFetchOptions(options)
     const { maxChannelsPerConnection } = this.#options
-    const resolve = async () => checkChannels([channels].flat(), maxChannelsPerConnection)
+    const resolve = async () => {
+      const names = typeof channels === 'function' ? await channels() : channels
+      return checkChannels([names].flat(), maxChannelsPerConnection)
+    }
     return answerFetch(request, this.#runHost, resolve, options)
   }
 
@@ -189,7 +204,7 @@ export class EventStream<Channels extends object = AnyChannels> extends Callable
    * clients missed, and nobody else. It goes before whatever asks for a cookie.
    */
   linkHandler(): EventStreamHandler {
-    return linkHandler(this.#grip?.front)
+    return linkHandler(this.#gate, this.#grip?.front)
   }
 
   /**
@@ -317,6 +332,7 @@ export class EventStream<Channels extends object = AnyChannels> extends Callable
       hub: this.#hub,
       admission: this.#admission,
       observer: this.#observer,
+      gate: this.#gate,
       grip: front && { front, link: front.makeLink() },
       tracker: this.#tracks,
       whenUnavailable: this.#options.whenUnavailable,

@@ -48,14 +48,17 @@ export function fetchHandler<Context = FetchContext>(
   const namesOf = namer(channels)
   return async (request, context) => {
     try {
-      return await eventStream.fetch(request, await namesOf(request, context as Context), options)
+      return await eventStream.fetch(request, () => namesOf(request, context as Context), options)
     } catch (error) {
       const response = errorResponse(error)
-      if (response.status >= 500 && Object(error).code !== 'ERR_UNAVAILABLE') throw error
+      if (response.status >= 500 && !refusals.includes(Object(error).code)) throw error
       return response
     }
   }
 }
+
+/** Codes of errors that are not the server's, though their status says so. */
+const refusals: readonly unknown[] = ['ERR_UNAVAILABLE', 'ERR_GRIP_REQUIRED']
 
 /** Names in which each `{token}` is filled in. */
 function namer<Context>(

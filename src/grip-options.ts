@@ -8,6 +8,7 @@ import { type GripConfig, resolveGrip } from './publishers/grip/config.js'
 export interface GripSettings extends GripConfig {
   readonly secret: Buffer
   readonly required: boolean
+  readonly requiresExpiry: boolean
   readonly linkPath: string | undefined
   readonly basePath: string
   readonly pollMs: number
@@ -17,6 +18,7 @@ export const gripOptionNames = [
   'grip',
   'gripPrefix',
   'gripRequired',
+  'gripRequireExpiry',
   'gripSecret',
   'gripLinkPath',
   'gripBasePath',
@@ -32,6 +34,7 @@ export function resolveGripOptions(options: EventStreamOptions): GripSettings | 
     grip,
     gripPrefix = 'events-',
     gripRequired = false,
+    gripRequireExpiry = true,
     gripSecret,
     gripLinkPath,
     gripBasePath = '',
@@ -48,11 +51,9 @@ export function resolveGripOptions(options: EventStreamOptions): GripSettings | 
       'gripSecret is no text; give the same to all processes.',
     )
   }
-  if (typeof gripRequired !== 'boolean') {
-    throw new EventStreamError(
-      'ERR_OPTION',
-      `gripRequired is ${quote(gripRequired)}; give true or false.`,
-    )
+  for (const [name, value] of Object.entries({ gripRequired, gripRequireExpiry })) {
+    if (typeof value === 'boolean') continue
+    throw new EventStreamError('ERR_OPTION', `${name} is ${quote(value)}; give true or false.`)
   }
   if (grip === undefined || grip === null) {
     if (!gripRequired) return undefined
@@ -69,6 +70,7 @@ export function resolveGripOptions(options: EventStreamOptions): GripSettings | 
     prefix,
     secret: gripSecret === undefined ? (config.secret ?? randomBytes(32)) : Buffer.from(gripSecret),
     required: gripRequired,
+    requiresExpiry: gripRequireExpiry,
     linkPath: gripLinkPath,
     basePath: gripBasePath.replace(/\/$/, ''),
     pollMs: gripPollMs,

@@ -4,7 +4,6 @@ import { Notices } from './hub/notices.js'
 import { type EventLog, isRemoteLog } from './log/event-log.js'
 import { GripFront } from './middleware/grip/front.js'
 import { FunctionKicks, type HeldStream, heldStream } from './middleware/grip/function-kicks.js'
-import { GripGate } from './middleware/grip/gate.js'
 import { GripHold } from './middleware/grip/hold.js'
 import { ChannelProof } from './middleware/grip/proof.js'
 import type { Observer } from './observe/observer.js'
@@ -50,7 +49,6 @@ export class Grip {
     const demand = maxChannelsPerConnection > 1 ? this.#makeDemand(log) : undefined
     this.front = new GripFront({
       ...settings,
-      gate: new GripGate(settings),
       hold: new GripHold({
         ...settings,
         log,

@@ -117,6 +117,12 @@ export interface EventStreamOptions<Channels = AnyChannels> {
    */
   readonly gripRequired?: boolean | undefined
   /**
+   * Whether a `Grip-Sig` must say until when it is good (`exp`). Those of Pushpin and Fanout do. One that does
+   * not is refused with 403.
+   * @defaultValue true
+   */
+  readonly gripRequireExpiry?: boolean | undefined
+  /**
    * Signs what proxies may ask for, when their clients missed something: any text, the same for all
    * processes. By default it is made from the keys in `grip`; where there are none, a random one, so
    * that clients reconnect after a restart.

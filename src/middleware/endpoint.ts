@@ -61,10 +61,11 @@ export class Endpoint<Req extends RequestLike> {
   async #serve(req: Req, res: ServerResponse): Promise<OpenStream | undefined> {
     checkHead(res)
     checkMethod(req)
-    const { grip } = this.#host
-    const proxy = (await grip?.front.isProxied(req)) ? grip : undefined
+    const { gate, grip } = this.#host
+    const entered = await gate.enter(req)
+    const proxy = entered.isProxied ? grip : undefined
     if (await proxy?.front.answerLink(req, res, proxy.link)) return undefined
-    const asked = await this.#route.ask(req, req)
+    const asked = await this.#route.ask(req, req, entered)
     const reply = this.#reply(req, res)
     // Links come by GET, which may be answered by nobody where a POST creates a stream.
     const isCreated = asked.makeReady !== undefined && req.method === 'POST'

@@ -39,8 +39,9 @@ export async function answerFetch(
 ): Promise<Response> {
   const head = headOf(request)
   checkMethod(head)
+  const entered = await host.gate.enter(head)
   const route = new Route(host, resolve, options, begin)
-  const asked = await route.ask(request, head)
+  const asked = await route.ask(request, head, entered)
   const reply = new FetchReply(request, options)
   await route.answer(request, asked, reply)
   // nginx's status for a client that has gone: nobody gets it.

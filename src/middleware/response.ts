@@ -103,12 +103,17 @@ interface Refusal {
 /** How an error is answered. Only our own messages are fit for strangers, and none that is about the server. */
 export function refusalOf(error: unknown): Refusal {
   const known = isOurs(error) ? error : undefined
-  const message = known && known.status < 500 ? known.message : 'The event stream cannot be served.'
+  const message =
+    known && isAboutRequest(known) ? known.message : 'The event stream cannot be served.'
   return {
     status: known?.status ?? statusOf(error),
     headers: { ...known?.headers, 'Content-Type': 'text/plain; charset=utf-8' },
     message: `${message}\n`,
   }
+}
+
+function isAboutRequest({ status, code }: EventStreamError): boolean {
+  return status < 500 || code === 'ERR_GRIP_REQUIRED'
 }
 
 /** Also of another copy of this package, as development servers may have several. */

@@ -9,6 +9,7 @@ import type { SentAwayReason } from '../observe/counters.js'
 import type { Observer } from '../observe/observer.js'
 import type { Admission } from './admission.js'
 import type { ChannelResolver } from './channel-source.js'
+import type { Entered, Gate } from './grip/gate.js'
 import { checkAccept, type RequestHead, readCursor } from './request.js'
 import { defaultRetryMs, type RouteOptions } from './route-options.js'
 import { type Track, toTrack } from './track.js'
@@ -55,6 +56,8 @@ export interface RouteHost {
   readonly hub: Hub
   readonly admission: Admission
   readonly observer: Observer
+  /** What every request passes before it is asked for anything. */
+  readonly gate: Gate
   /** How a client is answered that cannot be served now. */
   readonly whenUnavailable: 'retry' | 'reject'
   readonly tracker: ConnectionTracker
@@ -117,8 +120,11 @@ export class Route<Req> {
     this.#begin = begin
   }
 
-  /** @throws EventStreamError with a `status`, and what functions of the application throw. */
-  async ask(req: Req, head: RequestHead): Promise<Asked> {
+  /**
+   * @param entered - That it has passed the gate.
+   * @throws EventStreamError with a `status`, and what functions of the application throw.
+   */
+  async ask(req: Req, head: RequestHead, _entered: Entered): Promise<Asked> {
     checkAccept(head)
     const cursor = readCursor(head)
     const since = performance.now()

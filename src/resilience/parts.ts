@@ -1,6 +1,9 @@
 import { anEventStream, Parts } from '../core/parts.js'
 import type { EventStream } from '../event-stream.js'
+import type { Gate } from '../middleware/grip/gate.js'
 import type { RegisteredStreams } from './registered-streams.js'
+
+export const gates = new Parts<EventStream, Gate>(anEventStream)
 
 export const registeredStreams = new Parts<EventStream, RegisteredStreams>(anEventStream)
 

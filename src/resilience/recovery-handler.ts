@@ -13,6 +13,7 @@ import { answerOver, checkHead, isGone } from '../middleware/response.js'
 import type { StreamEvent } from '../resumable/chunk.js'
 import { CompletionStore } from './completion-store.js'
 import { type Asking, isOwner } from './owner.js'
+import { gates } from './parts.js'
 import type { RegisteredStream } from './record.js'
 import { unknownStream } from './shared.js'
 import { StreamRegistry } from './stream-registry.js'
@@ -51,6 +52,7 @@ export function recoveryHandler<Req extends RequestLike = RequestLike>(
   checkFunction('user', user)
   checkFunction('authorize', authorize)
   const resolve = channelResolver([id], 1)
+  const gate = gates.of(eventStream)
   const registry = new StreamRegistry(eventStream)
   const completions = new CompletionStore(eventStream)
 
@@ -63,6 +65,7 @@ export function recoveryHandler<Req extends RequestLike = RequestLike>(
     const res = response as ServerResponse
     checkHead(res)
     checkMethod(req, ['GET', 'HEAD'])
+    await gate.enter(req)
     const cursor = readCursor(req)
     const [streamId] = (await resolve(req)) as [string]
     const stream = await registry.getStream(streamId)

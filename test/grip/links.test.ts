@@ -1,5 +1,7 @@
+import { generateKeyPairSync } from 'node:crypto'
 import { describe, expect, test } from '@jest/globals'
 import { EventStreamError, memoryEventLog } from '../../src/index.js'
+import { signEs256 } from '../support/grip-signature.js'
 import {
   acceptingPublisher,
   gripHeadersOf,
@@ -272,10 +274,14 @@ describe('the secret of proofs', () => {
     expect([new Set(proofs).size, new Set([...proofs, ...others]).size]).toEqual([1, 3])
   })
 
-  test('is another one at each start where there is no key', async () => {
+  test('is another one at each start where there is no secret key', async () => {
+    const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+    const pem = publicKey.export({ type: 'spki', format: 'pem' }).toString()
+    const grip = { control_uri: 'http://proxy.invalid/', verify_key: pem }
+    const headers = { 'Grip-Sig': signEs256(privateKey) }
     const proofs = await Promise.all(
       [1, 2].map(async () =>
-        proofOf(await (await serveChannels({ grip: 'http://proxy.invalid/' })).open('/events/a')),
+        proofOf(await (await serveChannels({ grip })).open('/events/a', { headers })),
       ),
     )
     expect(proofs[0]).toMatch(/^[\w-]{22}$/)

@@ -82,6 +82,7 @@ describe('an option that begins with grip', () => {
     [{ gripSecret: '' }, /^gripSecret is no text; give the same to all processes\.$/],
     [{ gripSecret: ['5ecret'] }, /^gripSecret is no text; give the same to all processes\.$/],
     [{ gripRequired: 'yes' }, /^gripRequired is "yes"; give true or false\.$/],
+    [{ gripRequireExpiry: 0 }, /^gripRequireExpiry is 0; give true or false\.$/],
     [
       { grip: undefined, gripRequired: true },
       /^gripRequired is true without a proxy; give grip its URL\.$/,
@@ -99,7 +100,7 @@ describe('an option that begins with grip', () => {
   })
 
   test.each<[object]>([
-    [{ grip: 'https://api.fastly.com/service/1?key=token' }],
+    [{ grip: 'https://api.fastly.com/service/1?key=token&verify-key=theirs' }],
     [{ grip: [grip, config] }],
     [{ grip: new Publisher(config, { prefix: 'own:' }), gripPrefix: '' }],
     [{ grip: [null, grip].slice(1), gripSecret: 'x', gripRequired: false }],

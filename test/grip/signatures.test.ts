@@ -1,4 +1,5 @@
 import { generateKeyPairSync } from 'node:crypto'
+import { inspect } from 'node:util'
 import { Publisher } from '@fanoutio/grip'
 import { describe, expect, test } from '@jest/globals'
 import type { EventStreamOptions } from '../../src/index.js'
@@ -6,7 +7,7 @@ import { setUp } from '../support/app.js'
 import { describeWithPushpin } from '../support/describe-with-pushpin.js'
 import { usePushpin } from '../support/grip.js'
 import { signEs256, signHs256, signWithNone } from '../support/grip-signature.js'
-import { gripHeadersOf, linkOf } from '../support/played-proxy.js'
+import { gripHeadersOf } from '../support/played-proxy.js'
 import { startServer } from '../support/server.js'
 import { connect } from '../support/sse-client.js'
 
@@ -39,7 +40,6 @@ describe('a request whose Grip-Sig', () => {
     ['is of the key in the URL', shared, signHs256('changeme')],
     ['is of the key in the configuration', config, signHs256('changeme')],
     ['is of the second proxy of two', [url({ iss: 'x', key: 'x' }), config], signHs256('changeme')],
-    ['has no time to expire', shared, signHs256('changeme', { iss: 'pushpin' })],
     ['is of the key to verify with', verified('theirs'), signHs256('theirs')],
     ['is of a key in base64', url({ iss: 'pushpin', key: base64 }), signHs256(bytes)],
     ['is of a private key, whose PEM is known', verified(pem), signEs256(pair.privateKey)],
@@ -61,6 +61,8 @@ describe('a request whose Grip-Sig', () => {
     ['is of another key', shared, signHs256('other')],
     ['is of no proxy of two', [url({ iss: 'x', key: 'x' }), config], signHs256('other')],
     ['has expired', shared, signHs256('changeme', expired)],
+    ['never expires', shared, signHs256('changeme', { iss: 'pushpin' })],
+    ['never expires, of a private key', verified(pem), signEs256(pair.privateKey, { iss: 'us' })],
     ['is garbage', shared, 'garbage'],
     ['is garbage of three parts', verified(pem), 'a.b.c'],
     ['is empty', shared, ''],
@@ -126,26 +128,68 @@ describe('a request without Grip-Sig', () => {
   })
 })
 
-describe('where no proxy has a key', () => {
-  test('whoever sends Grip-Sig is taken for a proxy, and can forge no link', async () => {
-    const { eventStream, app, errors, serve } = setUp({ grip: control, onError: () => undefined })
-    app.get('/events/:id', eventStream('{id}'))
+describe('a request whose Grip-Sig never expires', () => {
+  const neverExpires = signHs256('changeme', { iss: 'pushpin' })
+
+  test('is told how to hold the stream, where gripRequireExpiry is false', async () => {
+    const options = { grip: shared, gripRequireExpiry: false }
+    const { answer, errors } = await ask(options, neverExpires)
+    expect([answer.status, answer.headers['grip-hold'], errors]).toEqual([200, 'stream', []])
+    const { answer: late } = await ask(options, signHs256('changeme', expired))
+    expect(late.status).toBe(403)
+  })
+})
+
+function refusalOf(grip: EventStreamOptions['grip']): Error {
+  try {
+    setUp({ grip })
+  } catch (error) {
+    return error as Error
+  }
+  throw new Error('It was taken.')
+}
+
+describe('a proxy whose signatures cannot be verified', () => {
+  const privatePem = pair.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
+  const keyless = { control_uri: control }
+  const ofOwnClient = new Publisher()
+  ofOwnClient.addClient({ publish: async () => undefined })
+
+  test.each<[string, EventStreamOptions['grip'], string?]>([
+    ['no key', control],
+    ['no key, in a configuration', keyless],
+    ['a Bearer key', url({ key: 'token' })],
+    [
+      'a Bearer key and an issuer to verify, as Fastly has them',
+      'https://api.fastly.com/service/1?key=token&verify-iss=fastly:1',
+      'https://api.fastly.com/service/1',
+    ],
+    ['a user and a password', 'http://us:secret@127.0.0.1:5561/'],
+    ['a private key to publish with', url({ iss: 'us', key: privatePem })],
+    ['a private key to verify with', url({ key: 'token', 'verify-key': privatePem })],
+    ['an issuer without a key', url({ iss: 'pushpin' })],
+    ['an empty key', url({ iss: 'pushpin', key: '' })],
+    ['an empty key to verify with', url({ key: 'token', 'verify-key': '' })],
+    ['no key, beside one that has one', [shared, keyless]],
+    ['no key, in a Publisher', new Publisher([config, keyless])],
+    ['a client of the application, which knows no key', ofOwnClient, 'proxy 1'],
+  ])('since it has %s is refused at the start', (_what, grip, name = control) => {
+    const error = refusalOf(grip)
+    expect(error).toMatchObject({ code: 'ERR_OPTION' })
+    expect(error.message).toContain(
+      `grip has no key that verifies the Grip-Sig of the proxy ${name}, so anybody could play that proxy. Give verify-key`,
+    )
+    expect(inspect(error)).not.toMatch(/token|secret|PRIVATE/)
+  })
+
+  test('is believed nothing when it comes to a Publisher later', async () => {
+    const publisher = new Publisher(config)
+    const { eventStream, app, serve } = setUp({ grip: publisher })
+    app.get('/events', eventStream('a'))
     const request = await serve()
-    const headers = { 'Grip-Sig': 'anything' }
-    const held = await request('/events/a', { headers })
-    expect([held.status, held.headers['grip-hold']]).toEqual([200, 'stream'])
-    const link = linkOf(held)
-    const withoutLast = await request(link, { headers })
-    expect([withoutLast.status, errors]).toMatchObject([403, [{ code: 'ERR_GRIP_LINK' }]])
-    const forged = await request(link.replace(/a$/, 'secret'), {
-      headers: { ...headers, 'Grip-Last': 'events-secret; last-id=0-1' },
-    })
-    await forged.end()
-    expect([forged.status, forged.text, gripHeadersOf(forged)]).toEqual([
-      200,
-      expect.stringMatching(/^retry: \d+\n$/),
-      [],
-    ])
+    publisher.applyConfig(keyless)
+    const answer = await request('/events', { headers: { 'Grip-Sig': 'garbage' } })
+    expect([answer.status, gripHeadersOf(answer)]).toEqual([403, []])
   })
 })
 

@@ -3,14 +3,12 @@ import { EventStreamError } from '../../core/errors.js'
 import type { RequestLike } from '../request.js'
 import { refuse, sendAway } from '../response.js'
 import type { FunctionKicks } from './function-kicks.js'
-import type { GripGate } from './gate.js'
 import { readAsked } from './headers.js'
 import type { GripHold, HeldRequest } from './hold.js'
 import { type LinkOptions, RecoveryLink, readLink } from './link.js'
 import type { ChannelProof } from './proof.js'
 
 export interface GripFrontOptions extends LinkOptions {
-  readonly gate: GripGate
   readonly hold: GripHold
   readonly proof: ChannelProof
   readonly prefix: string
@@ -30,11 +28,6 @@ export class GripFront {
 
   constructor(options: GripFrontOptions) {
     this.#options = options
-  }
-
-  /** See {@link GripGate.isProxied}. */
-  isProxied(req: RequestLike): Promise<boolean> {
-    return this.#options.gate.isProxied(req)
   }
 
   /** A link for the clients of one handler. */

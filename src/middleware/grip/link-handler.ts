@@ -4,17 +4,18 @@ import { type EventStreamHandler, toHandler } from '../handler.js'
 import { checkMethod } from '../request.js'
 import { checkHead } from '../response.js'
 import type { GripFront } from './front.js'
+import type { Gate } from './gate.js'
 
 /** Answers requests for recovery links, and refuses all others. */
-export function linkHandler(grip: GripFront | undefined): EventStreamHandler {
+export function linkHandler(gate: Gate, grip: GripFront | undefined): EventStreamHandler {
   const link = grip?.makeLink()
   return toHandler(async (req, response) => {
     // Of the methods that are used here, HTTP/2's has the same.
     const res = response as ServerResponse
     checkHead(res)
     checkMethod(req)
-    if (grip && link && (await grip.isProxied(req)) && (await grip.answerLink(req, res, link)))
-      return
+    const { isProxied } = await gate.enter(req)
+    if (grip && link && isProxied && (await grip.answerLink(req, res, link))) return
     throw new EventStreamError('ERR_GRIP_LINK', 'Only a GRIP proxy gets an answer here.')
   })
 }

@@ -33,8 +33,12 @@ export function resolveGrip(spec: NonNullable<GripSpec>): GripConfig {
   const { clients, prefix = '' } = publisher
   if (clients.length === 0) throw invalid('it names no proxy')
   for (const client of clients) checkUrl(client)
+  const endpoints = clients.map(controlEndpoint)
+  endpoints.forEach(({ name }, i) => {
+    if (!canVerify(clients[i]?.getVerifyKey?.())) throw unverified(name)
+  })
   return {
-    endpoints: clients.map(controlEndpoint),
+    endpoints,
     validateSignature: (signature) => publisher.validateGripSig(signature),
     prefix,
     secret: secretOf(clients),
@@ -71,6 +75,23 @@ function checkUrl(client: IPublisherClient): void {
   if (username + password !== '') {
     throw invalid('its control_uri has a password, which goes in pass')
   }
+}
+
+/** Neither an empty key, which everybody knows, nor a private one, which only signs. */
+function canVerify(key: unknown): boolean {
+  if (key === undefined || key === null) return false
+  const { type, jwk } = Object(key) as { type?: unknown; jwk?: { d?: unknown } }
+  return type !== 'private' && jwk?.d === undefined && secretPart(key)?.length !== 0
+}
+
+function unverified(name: string): EventStreamError {
+  return new EventStreamError(
+    'ERR_OPTION',
+    `grip has no key that verifies the Grip-Sig of the proxy ${name}, so anybody could play that proxy. Give ` +
+      "verify-key in its URL (verify_key in a configuration): for Pushpin its sig_key, as in '?verify-key=changeme'; " +
+      'for Fanout use buildFanoutGripConfig of @fanoutio/grip/fastly-fanout, which has it. A shared key that is ' +
+      "given as '?iss=pushpin&key=changeme' verifies too.",
+  )
 }
 
 function isPublisher(spec: object | string): spec is GripPublisher {
