@@ -67,6 +67,7 @@ const others = [
   'EventStreams#known',
   'EventStreams#open',
   'EventStreams#place',
+  'EventStreams#reached',
   'EventStreams#read',
   'EventStreams#start',
   'EventStreams#status',
