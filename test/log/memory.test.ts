@@ -74,7 +74,7 @@ describe('memoryEventLog', () => {
     expect(() => memoryEventLog({ maxEvents: 0 })).toThrow(/maxEvents is 0; give a whole number/)
     expect(() => memoryEventLog({ maxAgeMs: Number.NaN })).toThrow(/maxAgeMs is NaN/)
     expect(() => memoryEventLog({ maxevents: 5 } as object)).toThrow(
-      /no option "maxevents"; it has maxEvents/,
+      /no option "maxevents".*; it has maxEvents/,
     )
   })
 })
