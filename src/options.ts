@@ -55,7 +55,7 @@ export interface EventStreamOptions<Channels = AnyChannels> {
    */
   readonly stallTimeoutMs?: number | undefined
   /**
-   * Bytes of one event's data.
+   * Bytes of one event on the wire: its name, its data, and what each line of them begins and ends with.
    * @defaultValue 1_048_576
    */
   readonly maxEventBytes?: number | undefined

@@ -8,7 +8,7 @@ export interface NewEvent {
   /**
    * Name that `EventSource` listeners are registered for. Not `stream-open`, `stream-reset`,
    * `stream-error`, `stream-end` or `stream-bytes`, which tell clients about the stream itself. `error` and `open` also run the
-   * browser's own handlers of these names.
+   * browser's own handlers of these names. At most 255 bytes.
    * @defaultValue 'message'
    */
   readonly event?: string | undefined
@@ -98,16 +98,40 @@ export function encodeEvent(
   return { ...encoded, idempotencyKey }
 }
 
-/** @throws EventStreamError `ERR_EVENT_TOO_LARGE` when its data has more bytes. */
-export function checkSize({ event = 'message', data }: EncodedEvent, maxEventBytes: number): void {
-  const bytes = Buffer.byteLength(data)
+/** @throws EventStreamError `ERR_EVENT_TOO_LARGE` when it takes more bytes on the wire. */
+export function checkSize(event: EncodedEvent, maxEventBytes: number): void {
+  const bytes = wireBytes(event)
   if (bytes <= maxEventBytes) return
   throw new EventStreamError(
     'ERR_EVENT_TOO_LARGE',
-    `The event ${quote(event)} has ${bytes} bytes of data, and maxEventBytes is ` +
+    `The event ${quote(event.event ?? 'message')} takes ${bytes} bytes on the wire, and maxEventBytes is ` +
       `${maxEventBytes}; publish a reference to it, or raise the limit.`,
   )
 }
+
+/** UTF-8 bytes of an event's `event` and `data` lines, as `encodeFields` makes them. */
+export function wireBytes({ event, data }: EncodedEvent): number {
+  const name = event === undefined ? 0 : eventLine + Buffer.byteLength(event)
+  const bytes = name + dataLine + Buffer.byteLength(data)
+  // JSON has no raw line breaks.
+  if (!data.includes('\n') && !data.includes('\r')) return bytes
+  let breaks = 0
+  let pairs = 0
+  for (let i = 0; i < data.length; i++) {
+    const unit = data.charCodeAt(i)
+    if (unit === lineFeed && data.charCodeAt(i - 1) === carriageReturn) pairs += 1
+    else if (unit === lineFeed || unit === carriageReturn) breaks += 1
+  }
+  // The break is the line end of the line before; of two it is one.
+  return bytes + breaks * (dataLine - 1) - pairs
+}
+
+/** Of `event: ` and its line end. */
+const eventLine = 8
+/** Of `data: ` and its line end. */
+const dataLine = 7
+const lineFeed = 0x0a
+const carriageReturn = 0x0d
 
 /**
  * Encodes an event of a stream, whose entries are numbered by its producer.
@@ -175,5 +199,15 @@ export function checkName(name: unknown): string | undefined {
       `The event name '${name}' tells clients about the stream itself; choose another one.`,
     )
   }
+  // No name that short has more.
+  const bytes = name.length * 3 <= maxNameBytes ? 0 : Buffer.byteLength(name)
+  if (bytes > maxNameBytes) {
+    throw new EventStreamError(
+      'ERR_FIELD',
+      `The event name ${quote(name)} must have ${maxNameBytes} bytes at most, got ${bytes}; put the rest into data.`,
+    )
+  }
   return checkEventName(name)
 }
+
+const maxNameBytes = 255

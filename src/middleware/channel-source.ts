@@ -57,15 +57,19 @@ export function noChannel(what: string, example: string): EventStreamError {
  * @throws EventStreamError `ERR_NO_CHANNEL`, `ERR_CHANNEL`, `ERR_TOO_MANY_CHANNELS`.
  */
 export function checkChannels(names: readonly string[], maxChannels: number): readonly string[] {
-  const channels = [...new Set(names.map(checkChannel))]
-  if (channels.length === 0) {
-    throw new EventStreamError('ERR_NO_CHANNEL', 'The request names no channel to listen to.')
-  }
-  if (channels.length > maxChannels) {
+  const distinct = new Set<string>()
+  for (const name of names) {
+    distinct.add(checkChannel(name))
+    if (distinct.size <= maxChannels) continue
+    // The rest of a long list is not looked at.
     throw new EventStreamError(
       'ERR_TOO_MANY_CHANNELS',
-      `The request names ${channels.length} channels, and maxChannelsPerConnection is ${maxChannels}.`,
+      `The request names more channels than maxChannelsPerConnection allows, which is ${maxChannels}.`,
     )
+  }
+  const channels = [...distinct]
+  if (channels.length === 0) {
+    throw new EventStreamError('ERR_NO_CHANNEL', 'The request names no channel to listen to.')
   }
   if (!cursorFits(channels.map(encodeChannelName))) {
     throw new EventStreamError(

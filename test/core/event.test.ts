@@ -1,6 +1,8 @@
 import { describe, expect, test } from '@jest/globals'
+import fc from 'fast-check'
 import { EventStreamError } from '../../src/core/errors.js'
-import { encodeEvent, type NewEvent } from '../../src/core/event.js'
+import { encodeEvent, type NewEvent, wireBytes } from '../../src/core/event.js'
+import { encodeFields } from '../../src/core/wire.js'
 
 function codeOf(event: unknown): string {
   try {
@@ -11,6 +13,18 @@ function codeOf(event: unknown): string {
   }
   return 'none'
 }
+
+test('the size of an event is that of the lines that it becomes', () => {
+  const text = fc
+    .array(fc.constantFrom('\r', '\n', '\r\n', 'a', 'ü', '漢', '😀', '\ud800'))
+    .map((it) => it.join(''))
+  const event = fc.option(fc.constantFrom('tick', 'né 😀'), { nil: undefined })
+  fc.assert(
+    fc.property(fc.record({ event, data: text }), (given) => {
+      expect(wireBytes(given)).toBe(Buffer.byteLength(encodeFields(given)))
+    }),
+  )
+})
 
 describe('an event to publish', () => {
   test('becomes JSON', () => {

@@ -83,6 +83,54 @@ describe('publishEvent', () => {
     expect(await stored(log)).toEqual([['ping', 'null']])
   })
 
+  test('maxEventBytes counts what is sent: the name, and what each line begins and ends with', async () => {
+    const { eventStream, app, serve } = setUp({ maxEventBytes: 10_000 })
+    app.get('/events', eventStream('a'))
+    const client = await (await (await serve())('/events')).opened()
+    const opened = client.text.length
+    // `event: tick`, and `data: ` before each of 1426 lines.
+    const lines = '\n'.repeat(1425)
+    await eventStream.publishEvent('a', { event: 'tick', raw: `${lines}123456` })
+    await client.received(1)
+    const sent = client.text.slice(opened).replace(/id: .*\n\n/, '')
+    expect(Buffer.byteLength(sent)).toBe(10_000)
+    const tooLarge: NewEvent[] = [
+      { event: 'tick', raw: `${lines}1234567` },
+      { event: 'ticks', raw: `${lines}123456` },
+      { raw: '\n'.repeat(2000) },
+      { raw: '\r'.repeat(2000) },
+      { raw: '\r\n'.repeat(2000) },
+      { data: 'ü'.repeat(5000) },
+    ]
+    for (const event of tooLarge) {
+      await expect(eventStream.publishEvent('a', event)).rejects.toMatchObject({
+        code: 'ERR_EVENT_TOO_LARGE',
+      })
+    }
+    await expect(eventStream.publishEvent('a', { raw: '\n'.repeat(2000) })).rejects.toThrow(
+      /"message" takes 14007 bytes on the wire, and maxEventBytes is 10000/,
+    )
+  })
+
+  test('by default, no event is larger than a mebibyte on the wire', async () => {
+    const { eventStream } = setUp()
+    await expect(
+      eventStream.publishEvent('a', { raw: '\n'.repeat(1_048_576) }),
+    ).rejects.toMatchObject({ code: 'ERR_EVENT_TOO_LARGE' })
+  })
+
+  test('an event name has 255 bytes at most', async () => {
+    const { eventStream } = setUp()
+    for (const event of ['x'.repeat(20_000_000), 'x'.repeat(256), '漢'.repeat(86)]) {
+      const published = eventStream.publishEvent('a', { event, data: 1 })
+      await expect(published).rejects.toMatchObject({ code: 'ERR_FIELD' })
+      await expect(published).rejects.toThrow(/must have 255 bytes at most, got \d+/)
+    }
+    for (const event of ['x'.repeat(255), '漢'.repeat(85)]) {
+      await eventStream.publishEvent('a', { event, data: 1 })
+    }
+  })
+
   test('keeps the order of calls that nobody waits for', async () => {
     const { eventStream, app, serve } = setUp()
     app.get('/events', eventStream('a'))
