@@ -44,7 +44,8 @@ export function isChannel(name: string): boolean {
 function isText(name: unknown): name is string {
   if (typeof name !== 'string') return false
   if (plain.test(name)) return true
-  if (!name.isWellFormed() || control.test(name)) return false
+  // No character has less than a byte.
+  if (name.length > maxBytes || !name.isWellFormed() || control.test(name)) return false
   const { length } = new TextEncoder().encode(name)
   return length > 0 && length <= maxBytes
 }

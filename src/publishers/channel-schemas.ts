@@ -2,6 +2,7 @@ import { checkTemplate } from '../core/channels.js'
 import { EventStreamError, quote } from '../core/errors.js'
 import { checkEventShape, checkName, type NewEvent } from '../core/event.js'
 import type { SchemaIssue, SchemaResult, StandardSchema } from '../core/standard-schema.js'
+import { fits, patternOf, type TextPattern } from '../core/text-pattern.js'
 import { isThenable } from '../core/thenable.js'
 
 /** Of one channel, by the names of events. */
@@ -10,7 +11,7 @@ export type EventSchemas = ReadonlyMap<string, StandardSchema>
 interface Template {
   readonly text: string
   /** Of the names that it stands for. */
-  readonly pattern: RegExp
+  readonly pattern: TextPattern
   readonly schemas: EventSchemas
 }
 
@@ -47,7 +48,7 @@ export class ChannelSchemas {
   of(channel: string): EventSchemas | undefined {
     const named = this.#names.get(channel)
     if (named !== undefined) return named
-    const found = this.#templates.filter(({ pattern }) => pattern.test(channel))
+    const found = this.#templates.filter(({ pattern }) => fits(pattern, channel))
     const [first] = found
     if (first === undefined || found.length === 1) return first?.schemas
     const most = found.filter((one) => !found.some((other) => isPart(other, one)))
@@ -55,7 +56,7 @@ export class ChannelSchemas {
   }
 
   #add(template: Template): void {
-    const same = this.#templates.find((other) => other.pattern.source === template.pattern.source)
+    const same = this.#templates.find(({ pattern }) => isSame(pattern, template.pattern))
     if (same !== undefined) {
       throw new EventStreamError(
         'ERR_OPTION',
@@ -157,15 +158,11 @@ function describeIssue({ message, path }: SchemaIssue): string {
 
 /** Whether all names of the one are names of the other too. */
 function isPart(one: Template, other: Template): boolean {
-  return one !== other && other.pattern.test(one.text)
+  return one !== other && fits(other.pattern, one.text)
 }
 
-/** @returns undefined for a name without `{token}`. */
-function patternOf(name: string): RegExp | undefined {
-  const parts = name.split(/\{[^{}]*\}/)
-  if (parts.length === 1) return undefined
-  const escaped = parts.map((part) => part.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&'))
-  return new RegExp(`^${escaped.join('.*')}$`, 'su')
+function isSame(one: TextPattern, other: TextPattern): boolean {
+  return one.length === other.length && one.every((part, i) => part === other[i])
 }
 
 function checkSchemas(channel: string, events: unknown): EventSchemas {

@@ -46,16 +46,19 @@ const busy =
 export function whyFailed(error: unknown): Failure {
   const message = messageOf(error)
   if (busy.test(message)) return 'busy'
-  return /^-?[A-Z]{2,}[A-Z0-9]*\b/.test(message) && !/^(?:ECONN|EPIPE|ETIMEDOUT|EAI)/.test(message)
+  return /^-?[A-Z]{2}[A-Z0-9]*\b/.test(message) && !/^(?:ECONN|EPIPE|ETIMEDOUT|EAI)/.test(message)
     ? 'refused'
     : 'lost'
 }
 
 export function messageOf(error: unknown): string {
   // Where in a script it happened is nothing to anybody. Before Redis 7, that comes first.
-  return String(Object(error).message ?? error)
-    .replace(/\s*script: [0-9a-f]{40}, on @.*$/s, '')
-    .replace(/^ERR Error running script \(call to \w+\): (?:@\w+: ?\d+: )+-/, '')
+  const message = String(Object(error).message ?? error)
+  const place = message.search(/script: [0-9a-f]{40}, on @/)
+  return (place === -1 ? message : message.slice(0, place).trimEnd()).replace(
+    /^ERR Error running script \(call to \w+\): (?:@\w+: ?\d+: )+-/,
+    '',
+  )
 }
 
 /**
