@@ -1,4 +1,4 @@
-import { EventStreamError } from './core/errors.js'
+import { asError, EventStreamError } from './core/errors.js'
 import { isRemoteLog } from './log/event-log.js'
 import type { Observer } from './observe/observer.js'
 import type { ResolvedOptions } from './options.js'
@@ -18,7 +18,8 @@ export function errorReporter(
   observer: Observer,
 ): (error: unknown) => void {
   const report = reporter(onError)
-  return (error) => {
+  return (thrown) => {
+    const error = asError(thrown)
     observer.failed(error)
     const isKnown = error instanceof EventStreamError && error.code === 'ERR_LOG_UNAVAILABLE'
     if (!isKnown || !isRemoteLog(log)) report(error)

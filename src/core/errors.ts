@@ -5,6 +5,7 @@ import type { EntryId } from './entry-id.js'
  * `docs/errors.md` says for each what to do about it.
  */
 export type EventStreamErrorCode =
+  | 'ERR_CALLBACK'
   | 'ERR_CHANNEL'
   | 'ERR_CHANNEL_CLOSED'
   | 'ERR_CURSOR'
@@ -94,6 +95,19 @@ export class EventStreamError extends Error {
   get statusCode(): number {
     return this.status
   }
+}
+
+/**
+ * What a function of the application has thrown, as an error. `next` and others take undefined or `'route'` for success;
+ * any object is an error to them, and what error handlers of the application know.
+ */
+export function asError(thrown: unknown): object {
+  if (typeof thrown === 'object' && thrown !== null) return thrown
+  return new EventStreamError(
+    'ERR_CALLBACK',
+    `A function of the application must throw errors, and threw ${quote(thrown)}.`,
+    { cause: thrown },
+  )
 }
 
 /** Untrusted text as it may stand in a message or a log line: quoted, escaped, at most 80 characters. */

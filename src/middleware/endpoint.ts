@@ -1,4 +1,5 @@
 import type { ServerResponse } from 'node:http'
+import { asError } from '../core/errors.js'
 import type { ChannelResolver } from './channel-source.js'
 import type { GripFront } from './grip/front.js'
 import type { RecoveryLink } from './grip/link.js'
@@ -53,9 +54,13 @@ export class Endpoint<Req extends RequestLike> {
    * @returns The open stream; undefined when the request is answered otherwise: HEAD, a client that
    *   is sent away for now, a client that has gone, a stream that a GRIP proxy holds.
    */
-  serve(req: Req, res: ResponseLike): Promise<OpenStream | undefined> {
-    // Of the methods that are used here, HTTP/2's has the same.
-    return this.#serve(req, res as ServerResponse)
+  async serve(req: Req, res: ResponseLike): Promise<OpenStream | undefined> {
+    try {
+      // Of the methods that are used here, HTTP/2's has the same.
+      return await this.#serve(req, res as ServerResponse)
+    } catch (thrown) {
+      throw asError(thrown)
+    }
   }
 
   async #serve(req: Req, res: ServerResponse): Promise<OpenStream | undefined> {

@@ -1,4 +1,4 @@
-import { EventStreamError, quote } from '../core/errors.js'
+import { asError, EventStreamError, quote } from '../core/errors.js'
 import { checkFunction } from '../core/options.js'
 import { encodeRetry } from '../core/wire.js'
 import type { Frame, Sink } from '../hub/sink.js'
@@ -41,9 +41,12 @@ export async function answerFetch(
   checkMethod(head)
   const entered = await host.gate.enter(head)
   const route = new Route(host, resolve, options, begin)
-  const asked = await route.ask(request, head, entered)
   const reply = new FetchReply(request, options)
-  await route.answer(request, asked, reply)
+  try {
+    await route.answer(request, await route.ask(request, head, entered), reply)
+  } catch (thrown) {
+    throw asError(thrown)
+  }
   // nginx's status for a client that has gone: nobody gets it.
   return reply.response ?? new Response(null, { status: 499 })
 }

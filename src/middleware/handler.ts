@@ -1,6 +1,7 @@
 import type { ServerResponse } from 'node:http'
+import { asError } from '../core/errors.js'
 import type { RequestLike, ResponseLike } from './request.js'
-import { refuse } from './response.js'
+import { checkHead, refuse } from './response.js'
 
 /**
  * A handler for Express, Connect, Next.js pages, plain `node:http` and `node:http2`.
@@ -20,8 +21,11 @@ export function toHandler<Req>(
 ): EventStreamHandler<Req> {
   async function handle(req: Req, res: ResponseLike, next?: (error?: unknown) => void) {
     try {
+      // Of the methods that are used here, HTTP/2's has the same.
+      checkHead(res as ServerResponse)
       await serve(req, res)
-    } catch (error) {
+    } catch (thrown) {
+      const error = asError(thrown)
       if (next !== undefined) {
         next(error)
         return

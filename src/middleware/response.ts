@@ -1,5 +1,5 @@
 import { ServerResponse } from 'node:http'
-import { EventStreamError } from '../core/errors.js'
+import { EventStreamError, quote } from '../core/errors.js'
 import { encodeRetry } from '../core/wire.js'
 import type { RequestLike } from './request.js'
 
@@ -39,13 +39,28 @@ export function answerHead(
   res.end()
 }
 
-/** @throws EventStreamError `ERR_HEAD_SENT` when a stream cannot begin any more. */
-export function checkHead({ headersSent }: ServerResponse): void {
-  if (!headersSent) return
+/**
+ * @throws EventStreamError `ERR_HEAD_SENT` when a stream cannot begin any more; `ERR_OPTION` when it is no response of
+ *   Node, as frameworks with Web requests give something else to their handlers.
+ */
+export function checkHead(res: ServerResponse): void {
+  if (!isResponse(res)) {
+    throw new EventStreamError(
+      'ERR_OPTION',
+      `A handler needs the request and response of Node, got ${quote(res)} as the response. For Web requests, as in ` +
+        'app routes of Next.js and Hono, give fetchHandler(eventStream, channels) of headwater/fetch, or use ' +
+        'eventStream.streams.fetch; with Fastify and Koa, call eventStream.run with the raw request and response.',
+    )
+  }
+  if (!res.headersSent) return
   throw new EventStreamError(
     'ERR_HEAD_SENT',
     'The response has begun; let the event stream be the only one that answers.',
   )
+}
+
+function isResponse(res: unknown): boolean {
+  return typeof Object(res).setHeader === 'function'
 }
 
 /** Whether its connection has closed while it waited for another response: then Node does not tell. */
@@ -87,7 +102,7 @@ export function answerOver(res: ServerResponse): undefined {
 
 /** Answers an error where no `next` does. */
 export function refuse(res: ServerResponse, error: unknown): void {
-  if (res.headersSent || isGone(res)) return
+  if (!isResponse(res) || res.headersSent || isGone(res)) return
   const { status, headers, message } = refusalOf(error)
   res.statusCode = status
   for (const [name, value] of Object.entries(headers)) res.setHeader(name, value)

@@ -29,7 +29,7 @@ export interface OpenStream {
 export interface RouteOptions<Req = RequestLike> {
   /**
    * Whether this request may listen to this channel; asked for each channel before the head is sent.
-   * False answers 403; what it throws goes to `next`.
+   * False answers 403, and so does all that is not true, of which `onError` is told; what it throws goes to `next`.
    */
   readonly authorize?: ((req: Req, channel: string) => boolean | Promise<boolean>) | undefined
   /**

@@ -8,6 +8,7 @@ import type { Wish } from '../hub/start.js'
 import type { SentAwayReason } from '../observe/counters.js'
 import type { Observer } from '../observe/observer.js'
 import type { Admission } from './admission.js'
+import { checkRight } from './authorize.js'
 import type { ChannelResolver } from './channel-source.js'
 import type { Entered, Gate } from './grip/gate.js'
 import { checkAccept, type RequestHead, readCursor } from './request.js'
@@ -243,13 +244,13 @@ export class Route<Req> {
   async #authorize(req: Req, channels: readonly string[]): Promise<void> {
     const { authorize } = this.#options
     if (authorize === undefined) return
-    const allowed = await Promise.all(channels.map((channel) => authorize(req, shownName(channel))))
-    const refused = channels.find((_channel, i) => allowed[i] !== true)
-    if (refused === undefined) return
-    throw new EventStreamError(
-      'ERR_FORBIDDEN',
-      `This request may not listen to ${quoteName(refused)}.`,
-    )
+    const check = (channel: string) =>
+      checkRight(
+        () => authorize(req, shownName(channel)),
+        this.#host,
+        (options) => forbidden(channel, options),
+      )
+    await Promise.all(channels.map(check))
   }
 
   /** A callback of the application that throws, now or later, has no effect on the stream. */
@@ -262,6 +263,11 @@ export class Route<Req> {
       this.#host.onError(error)
     }
   }
+}
+
+function forbidden(channel: string, options?: ErrorOptions): EventStreamError {
+  const message = `This request may not listen to ${quoteName(channel)}.`
+  return new EventStreamError('ERR_FORBIDDEN', message, options)
 }
 
 function openSink(

@@ -1,6 +1,5 @@
 import type { ServerResponse } from 'node:http'
-import { EventStreamError } from '../core/errors.js'
-import type { EventStreamHandler } from '../middleware/handler.js'
+import { type EventStreamHandler, toHandler } from '../middleware/handler.js'
 import type { RequestLike, ResponseLike } from '../middleware/request.js'
 
 /** What a request is answered with. */
@@ -24,18 +23,7 @@ const allow = 'GET, HEAD'
 export function answering(
   make: (req: RequestLike) => Answer | Promise<Answer>,
 ): EventStreamHandler {
-  return (req, res, next) => {
-    const answered = answer(req, res, make).catch((error: unknown) => {
-      if (next === undefined) {
-        refuse(res as ServerResponse)
-        throw error
-      }
-      next(error)
-    })
-    // The request is answered all the same, so that whoever does not wait for it must not end.
-    answered.catch(() => undefined)
-    return answered
-  }
+  return toHandler((req, res) => answer(req, res, make))
 }
 
 async function answer(
@@ -60,9 +48,6 @@ function send(
 ): void {
   // Of the methods that are used here, HTTP/2's has the same.
   const response = res as ServerResponse
-  if (response.headersSent) {
-    throw new EventStreamError('ERR_HEAD_SENT', 'The response has begun; let nothing else answer.')
-  }
   response.statusCode = status
   const all = {
     'Content-Type': type,
@@ -74,11 +59,4 @@ function send(
   for (const [name, value] of Object.entries(all)) response.setHeader(name, value)
   if (method === 'HEAD') response.end()
   else response.end(body)
-}
-
-function refuse(res: ServerResponse): void {
-  if (res.headersSent) return
-  res.statusCode = 500
-  res.setHeader('Content-Type', 'text/plain; charset=utf-8')
-  res.end('This cannot be answered.\n')
 }

@@ -6,14 +6,15 @@ import { controlEvents } from '../core/event.js'
 import { checkFunction, checkNames } from '../core/options.js'
 import { isEndId } from '../core/stream-end.js'
 import type { EventStream } from '../event-stream.js'
+import { checkRight } from '../middleware/authorize.js'
 import { type ChannelSource, channelResolver } from '../middleware/channel-source.js'
 import { type EventStreamHandler, toHandler } from '../middleware/handler.js'
 import { checkMethod, type RequestLike, readCursor } from '../middleware/request.js'
-import { answerOver, checkHead, isGone } from '../middleware/response.js'
+import { answerOver, isGone } from '../middleware/response.js'
 import type { StreamEvent } from '../resumable/chunk.js'
 import { CompletionStore } from './completion-store.js'
 import { type Asking, isOwner } from './owner.js'
-import { gates } from './parts.js'
+import { gates, registeredStreamsOf } from './parts.js'
 import type { RegisteredStream } from './record.js'
 import { unknownStream } from './shared.js'
 import { StreamRegistry } from './stream-registry.js'
@@ -56,21 +57,24 @@ export function recoveryHandler<Req extends RequestLike = RequestLike>(
   const registry = new StreamRegistry(eventStream)
   const completions = new CompletionStore(eventStream)
 
-  const isAllowed = async (req: Req, stream: RegisteredStream) =>
-    authorize === undefined
-      ? isOwner(stream, await user?.(req))
-      : (await authorize(req, stream)) === true
+  const streams = registeredStreamsOf(eventStream)
+  const host = { onError: (error: unknown) => streams.onError(error) }
+
+  const checkAsking = async (req: Req, stream: RegisteredStream) => {
+    const refuse = (options?: ErrorOptions) => forbidden(stream.streamId, options)
+    if (authorize !== undefined) await checkRight(() => authorize(req, stream), host, refuse)
+    else if (!isOwner(stream, await user?.(req))) throw refuse()
+  }
 
   return toHandler<Req>(async (req, response) => {
     const res = response as ServerResponse
-    checkHead(res)
     checkMethod(req, ['GET', 'HEAD'])
     await gate.enter(req)
     const cursor = readCursor(req)
     const [streamId] = (await resolve(req)) as [string]
     const stream = await registry.getStream(streamId)
     if (stream === undefined) throw unknownStream(streamId)
-    if (!(await isAllowed(req, stream))) throw forbidden(streamId)
+    await checkAsking(req, stream)
     if (isGone(res)) return
     const recovered = stream.kind === 'stream' ? await recover(stream, cursor) : undefined
     res.setHeader('Cache-Control', 'no-store')
@@ -121,10 +125,11 @@ function answerJson(res: ServerResponse, body: object): void {
   res.end(JSON.stringify(body))
 }
 
-function forbidden(streamId: string): EventStreamError {
+function forbidden(streamId: string, options?: ErrorOptions): EventStreamError {
   return new EventStreamError(
     'ERR_FORBIDDEN',
     `This request may not have the stream ${quote(streamId)}, which is somebody else's.`,
+    options,
   )
 }
 

@@ -2,7 +2,6 @@ import type { ServerResponse } from 'node:http'
 import { EventStreamError } from '../../core/errors.js'
 import { type EventStreamHandler, toHandler } from '../handler.js'
 import { checkMethod } from '../request.js'
-import { checkHead } from '../response.js'
 import type { GripFront } from './front.js'
 import type { Gate } from './gate.js'
 
@@ -12,7 +11,6 @@ export function linkHandler(gate: Gate, grip: GripFront | undefined): EventStrea
   return toHandler(async (req, response) => {
     // Of the methods that are used here, HTTP/2's has the same.
     const res = response as ServerResponse
-    checkHead(res)
     checkMethod(req)
     const { isProxied } = await gate.enter(req)
     if (grip && link && isProxied && (await grip.answerLink(req, res, link))) return
