@@ -1,4 +1,4 @@
-import { asError, EventStreamError } from './core/errors.js'
+import { asError, EventStreamError, isLogClosed } from './core/errors.js'
 import { isRemoteLog } from './log/event-log.js'
 import type { Observer } from './observe/observer.js'
 import type { ResolvedOptions } from './options.js'
@@ -11,14 +11,16 @@ const maxReported = 1000
 
 /**
  * Makes what gets the errors that no caller waits for. What a log out of reach makes fail is many things, and it
- * tells of itself once.
+ * tells of itself once; what was under way when the event stream closed is nobody's any more.
  */
 export function errorReporter(
   { log, onError }: Pick<ResolvedOptions, 'log' | 'onError'>,
   observer: Observer,
+  isClosing: () => boolean,
 ): (error: unknown) => void {
   const report = reporter(onError)
   return (thrown) => {
+    if (isClosing() && isLogClosed(thrown)) return
     const error = asError(thrown)
     observer.failed(error)
     const isKnown = error instanceof EventStreamError && error.code === 'ERR_LOG_UNAVAILABLE'

@@ -85,7 +85,7 @@ export class EventStream<Channels extends object = AnyChannels> extends Callable
     this.#options = resolveOptions(options)
     const { log, grip, keepAlive, maxEventBytes, schemas } = this.#options
     const observer = this.#observer
-    const onError = errorReporter(this.#options, observer)
+    const onError = errorReporter(this.#options, observer, () => this.#closing !== undefined)
     this.#onError = onError
     observer.onClose(intakeOf(log)?.watch(onError) ?? (() => undefined))
     const keepAliveText =

@@ -110,6 +110,11 @@ export function asError(thrown: unknown): object {
   )
 }
 
+/** Whether it only says that a log was closed: no error for whoever is closing. */
+export function isLogClosed(error: unknown): boolean {
+  return error instanceof EventStreamError && error.code === 'ERR_LOG_CLOSED'
+}
+
 /** Untrusted text as it may stand in a message or a log line: quoted, escaped, at most 80 characters. */
 export function quote(value: unknown): string {
   const text = typeof value === 'string' ? JSON.stringify(value) : describe(value)

@@ -1,5 +1,5 @@
 import type { EntryId } from '../core/entry-id.js'
-import { EventStreamError } from '../core/errors.js'
+import { isLogClosed } from '../core/errors.js'
 import type { StoredEvent } from '../log/event-log.js'
 import type { Claimed, Produced, StreamLog } from '../log/stream-log.js'
 import type { ResolvedStreamsOptions } from './options.js'
@@ -162,7 +162,7 @@ export class Appender {
   }
 
   async #failed(error: unknown): Promise<void> {
-    if (error instanceof EventStreamError && error.code === 'ERR_LOG_CLOSED') {
+    if (isLogClosed(error)) {
       this.#lose('closed')
       return
     }

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { checkChannel } from '../core/channels.js'
 import type { EntryId } from '../core/entry-id.js'
-import { EventStreamError, quote } from '../core/errors.js'
+import { EventStreamError, isLogClosed, quote } from '../core/errors.js'
 import { shownName, streamName } from '../core/log-names.js'
 import { checkNames, checkOptionalText } from '../core/options.js'
 import { encodeEnding, isEndId, parseEnding, type StreamEnd } from '../core/stream-end.js'
@@ -108,6 +108,10 @@ export class Streams {
   #isClosing = false
   /** What could be stopped is: a stream that is claimed later is ended at once. */
   #isClosed = false
+  /** What was under way when this closed is nobody's any more. */
+  readonly #onError = (error: unknown) => {
+    if (!this.#isClosing || !isLogClosed(error)) this.#host.onError(error)
+  }
 
   constructor(host: StreamsHost) {
     this.#host = host
@@ -119,7 +123,7 @@ export class Streams {
       log: host.log,
       leaseMs: host.options.leaseMs,
       producers: () => this.log.producers,
-      onError: host.onError,
+      onError: this.#onError,
     })
   }
 
@@ -347,13 +351,14 @@ export class Streams {
     try {
       return await log.follow(channel, listener)
     } catch (error) {
-      if (!isAway(error)) this.#host.onError(error)
+      if (!isAway(error)) this.#onError(error)
       return () => undefined
     }
   }
 
   #producerHost(log: StreamLog, options: ResolvedStreamsOptions): ProducerHost {
-    const { observer, onError } = this.#host
+    const { observer } = this.#host
+    const onError = this.#onError
     return {
       log,
       options,
@@ -373,15 +378,15 @@ export class Streams {
   }
 
   #away(error: unknown, name: string): void {
-    const { observer, options, onError } = this.#host
+    const { observer, options } = this.#host
     try {
-      if (options.onStoreError === undefined) onError(error)
+      if (options.onStoreError === undefined) this.#onError(error)
       else {
         observer?.failed(error)
         options.onStoreError(error, shownName(name))
       }
     } catch (thrown) {
-      onError(thrown)
+      this.#onError(thrown)
     }
   }
 

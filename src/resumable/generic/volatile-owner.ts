@@ -1,4 +1,4 @@
-import { EventStreamError } from '../../core/errors.js'
+import { isLogClosed } from '../../core/errors.js'
 import type { EncodedEvent } from '../../core/event.js'
 import { endId, isEndId } from '../../core/stream-end.js'
 import type { Page, PageLimit, ReadFrom, StoredEvent } from '../../log/event-log.js'
@@ -201,7 +201,7 @@ export class OwnedStream {
     try {
       await store.set(keys.key, encodeDone(end), this.#ageMs)
     } catch (error) {
-      const isClosed = error instanceof EventStreamError && error.code === 'ERR_LOG_CLOSED'
+      const isClosed = isLogClosed(error)
       // Readers in this process are not to wait for it.
       if (!isClosed && !this.#isOver) {
         this.#retry = setTimeout(() => void this.#close(end), retryMs).unref()
