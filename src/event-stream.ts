@@ -246,22 +246,25 @@ export class EventStream<Channels extends object = AnyChannels> extends Callable
    * Resolves when events can be published and read: at once, unless the log lives elsewhere. Await it
    * at start-up to learn what is wrong with a log before clients do.
    *
+   * @returns What {@link EventStream.health} says then: `log.kind` is which log it is.
    * @throws EventStreamError `ERR_LOG_UNAVAILABLE`, `ERR_LOG_REFUSED` or `ERR_OPTION`.
    */
-  async ready(): Promise<void> {
+  async ready(): Promise<Health> {
     const { log } = this.#options
     if (isRemoteLog(log)) await log.ready()
+    return this.health()
   }
 
   /** How this process is, for a health check: without its log, it serves nobody who is new. */
   health(): Health {
     const { log } = this.#options
     const logHealth = isRemoteLog(log) ? log.health() : { state: 'up' as const, since: this.#since }
+    const { kind = 'other' } = log
     const isClosing = this.#closing !== undefined
     return {
       isHealthy: logHealth.state === 'up' && !isClosing,
       isClosing,
-      log: logHealth,
+      log: { kind, ...logHealth },
       connections: this.#hub.connections.size,
       channels: this.#hub.activeChannels,
       proxies: this.#grip?.relay.health() ?? [],

@@ -19,20 +19,22 @@ import {
   resolveStreamsOptions,
   type StreamsOptions,
 } from './resumable/options.js'
+import { warnOnce } from './warn-once.js'
 
 /** Options of an {@link EventStream}. */
 export interface EventStreamOptions<Channels = AnyChannels> {
   /**
    * Where events are kept for clients that come back. It is closed with the event stream only when
-   * it was made by it.
+   * it was made by it. If it is given and undefined, a process warning says so.
    * @defaultValue memoryEventLog()
    */
   readonly log?: EventLog | undefined
   /**
    * Keeps events in Redis, for several processes: a URL, or a client of `ioredis` or `redis`. The
-   * same as `log: redisEventLog({ redis })` of `headwater/redis`, which has more options.
+   * same as `log: redisEventLog({ redis })` of `headwater/redis`, which has more options. False means the memory of
+   * this process. So does undefined, as of a variable that is not set, but a process warning says so.
    */
-  readonly redis?: string | RedisClient | undefined
+  readonly redis?: string | RedisClient | false | undefined
   /**
    * Milliseconds: no stream is silent for longer.
    * @defaultValue 15_000
@@ -207,11 +209,14 @@ export function resolveOptions(options: EventStreamOptions | null | undefined): 
   checkChoice('keepAlive', keepAlive, ['comment', 'event'])
   checkChoice('whenUnavailable', whenUnavailable, ['retry', 'reject'])
   checkLog(log, redis)
+  const missing = (['redis', 'log'] as const).find((name) => name in given)
+  if (log === undefined && redis === undefined && missing !== undefined) warnOfMemory(missing)
   return {
     ...numbers,
     ...choices,
     ...functions,
-    log: log ?? (redis === undefined ? memoryEventLog() : redisEventLog({ redis })),
+    log:
+      log ?? (redis === undefined || redis === false ? memoryEventLog() : redisEventLog({ redis })),
     ownsLog: log === undefined,
     schemas: given.schemas === undefined ? undefined : new ChannelSchemas(given.schemas),
     streams: resolveStreamsOptions(given.streams),
@@ -222,7 +227,7 @@ export function resolveOptions(options: EventStreamOptions | null | undefined): 
 
 function checkLog(log: unknown, redis: unknown): void {
   if (log === undefined) return
-  if (redis !== undefined) {
+  if (redis !== undefined && redis !== false) {
     throw new EventStreamError(
       'ERR_OPTION',
       'log and redis are both given; give one, such as log: redisEventLog({ redis, maxEvents: 5000 }).',
@@ -233,6 +238,15 @@ function checkLog(log: unknown, redis: unknown): void {
   throw new EventStreamError(
     'ERR_OPTION',
     `log is ${quote(log)}; give an EventLog such as memoryEventLog({ maxEvents: 1000 }).`,
+  )
+}
+
+/** No error: builds evaluate modules without the variables of the place where they are to run. */
+function warnOfMemory(name: string): void {
+  warnOnce(
+    'HEADWATER_MEMORY_LOG',
+    `"${name}" is undefined, so events are kept in the memory of this process: other processes do not get them, and ` +
+      'they are lost when it ends. Is a variable such as REDIS_URL not set? If memory is meant, give redis: false.',
   )
 }
 

@@ -75,6 +75,12 @@ export interface LogListener {
  */
 export interface EventLog {
   /**
+   * Which one it is, for `health()` and status pages: `memory`, `redis`, `postgres`, or a name of your own.
+   * @defaultValue 'other'
+   */
+  readonly kind?: string
+
+  /**
    * Adds entries to the end of a channel: all of them, one behind the other, or none. They are
    * visible to `read` before the promise resolves, and appends to one channel, from any number of
    * processes, take a single order.

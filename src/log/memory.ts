@@ -72,6 +72,7 @@ export function memoryEventLog(options: MemoryEventLogOptions = {}): StreamLog &
 }
 
 class MemoryEventLog implements StreamLog, RegistryLog {
+  readonly kind = 'memory'
   readonly registry = new MemoryRegistry(() => this.#checkOpen())
   readonly #channels = new Map<string, MemoryChannel>()
   /** Followed, or produced, with entries. */

@@ -20,7 +20,12 @@ export type HealthStatus = 'ok' | 'closing' | 'unavailable'
 /** What {@link healthHandler} answers. Times are ISO 8601. */
 export interface HealthAnswer {
   readonly status: HealthStatus
-  readonly log?: { readonly state: string; readonly since: string; readonly reason?: string }
+  readonly log?: {
+    readonly kind: string
+    readonly state: string
+    readonly since: string
+    readonly reason?: string
+  }
   readonly connections?: number
   readonly channels?: number
   /** How many GRIP proxies are up, and down. */
@@ -58,11 +63,11 @@ export function statusOf({ isHealthy, isClosing }: Health): HealthStatus {
 }
 
 function detailsOf({ log, connections, channels, proxies }: Health): Omit<HealthAnswer, 'status'> {
-  const { state, since, error } = log
+  const { kind, state, since, error } = log
   const reason = error === undefined ? {} : { reason: reasonOf(error) }
   const up = proxies.filter((proxy) => proxy.state === 'up').length
   return {
-    log: { state, since: since.toISOString(), ...reason },
+    log: { kind, state, since: since.toISOString(), ...reason },
     connections,
     channels,
     proxies: { up, down: proxies.length - up },

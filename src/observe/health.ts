@@ -6,7 +6,8 @@ export interface Health {
   /** Whether events can be published and read, and clients are let in. */
   readonly isHealthy: boolean
   readonly isClosing: boolean
-  readonly log: LogHealth
+  /** Which log it is, as `memory`, `redis`, `postgres` or `other`, and how it is. */
+  readonly log: LogHealth & { readonly kind: string }
   /** Open streams of this process. */
   readonly connections: number
   /** Channels that they listen to. */

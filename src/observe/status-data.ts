@@ -45,7 +45,7 @@ export interface StatusData {
 export async function statusData(eventStream: EventStream, sampler: Sampler): Promise<StatusData> {
   const streams = await countStreams(eventStream)
   const health = eventStream.health()
-  const log = { name: 'Log', queuedBytes: undefined, ...health.log }
+  const log = { name: `Log (${health.log.kind})`, queuedBytes: undefined, ...health.log }
   const parts = [log, ...health.proxies].map(({ name, state, since, error, queuedBytes }) => ({
     name,
     state,

@@ -23,7 +23,7 @@ describe('a health check', () => {
     expect(response.headers.get('content-type')).toBe('application/json; charset=utf-8')
     expect(await response.json()).toEqual({
       status: 'ok',
-      log: { state: 'up', since: expect.stringMatching(/^\d{4}-.*Z$/) },
+      log: { kind: 'memory', state: 'up', since: expect.stringMatching(/^\d{4}-.*Z$/) },
       connections: 0,
       channels: 0,
       proxies: { up: 0, down: 0 },

@@ -99,7 +99,10 @@ new EventStream({ redis: new Cluster([]) })
 new EventStream({ redis: createClient() })
 new EventStream({ redis: createCluster({ rootNodes: [] }) })
 new EventStream({ log: redisEventLog({ redis: new Redis(), waitReplicas: 1 }) })
-expectTypeOf(eventStream.ready()).resolves.toEqualTypeOf<void>()
+expectTypeOf(eventStream.ready()).resolves.toEqualTypeOf<Health>()
+expectTypeOf(eventStream.health().log.kind).toEqualTypeOf<string>()
+new EventStream({ redis: false })
+new EventStream({ redis: process.env.REDIS_URL })
 expectTypeOf(eventStream.health()).toEqualTypeOf<Health>()
 
 // Publishing.

@@ -67,6 +67,7 @@ export function postgresEventLog(
 }
 
 class PostgresEventLog implements StreamLog, RemoteLog, RegistryLog {
+  readonly kind = 'postgres'
   readonly registry: RegistryStore
   readonly #schema: string
   readonly #age: string

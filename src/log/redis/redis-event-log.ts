@@ -63,6 +63,7 @@ export function redisEventLog(options: RedisEventLogOptions): StreamLog & Remote
 }
 
 class RedisEventLog implements StreamLog, RemoteLog, RegistryLog, IntakeLog {
+  readonly kind = 'redis'
   readonly intake = new Intake()
   readonly registry: RedisRegistry
   readonly #prefix: string
