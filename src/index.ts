@@ -5,6 +5,7 @@ export type {
   IEventStreamConfig,
   IServerSentEvent,
 } from './compat.js'
+export { channelName } from './core/channels.js'
 export type { EntryId } from './core/entry-id.js'
 export { EventStreamError, type EventStreamErrorCode } from './core/errors.js'
 export type { NewEvent } from './core/event.js'
@@ -14,6 +15,7 @@ export type {
   AnyChannels,
   ChannelEvents,
   ChannelName,
+  ChannelValues,
   EventOn,
   EventsOf,
 } from './core/typed-channels.js'

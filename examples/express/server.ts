@@ -3,7 +3,7 @@ import { createServer } from 'node:http'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import express, { type ErrorRequestHandler, type Request, type RequestHandler } from 'express'
-import { EventStream, EventStreamError, memoryEventLog } from 'headwater'
+import { channelName, EventStream, EventStreamError, memoryEventLog } from 'headwater'
 import { healthHandler, statusPage } from 'headwater/observe'
 import { redisEventLog } from 'headwater/redis'
 import { ownerOnly, resilience } from 'headwater/resilience'
@@ -74,8 +74,8 @@ app.get('/', (_req, res) => res.redirect('/rooms/lobby'))
 app.get('/rooms/:room', page)
 app.get('/rooms/:room/events', eventStream('room-{room}', { startFrom: { last: 50 } }))
 
-app.post('/rooms/:room/messages', ...jsonBody, async (req, res) => {
-  const published = eventStream.publishEvent(`room-${req.params.room}`, {
+app.post('/rooms/:room/messages', ...jsonBody, async (req: Request<{ room: string }>, res) => {
+  const published = eventStream.publishEvent(channelName('room-{room}', req.params), {
     event: 'message',
     data: { ...readMessage(req), at: Date.now(), by: PROCESS_NAME },
     idempotencyKey: readIdempotencyKey(req),
@@ -105,8 +105,8 @@ app.get('/answers/:answer', (req, res, next) => {
   return askForAnswer(req, res, next)
 })
 
-app.post('/answers/:answer/stop', ...jsonBody, async (req, res) => {
-  const status = await eventStream.streams.stop(`answer-${req.params.answer}`)
+app.post('/answers/:answer/stop', ...jsonBody, async (req: Request<{ answer: string }>, res) => {
+  const status = await eventStream.streams.stop(channelName('answer-{answer}', req.params))
   if (status === undefined) throw new RequestError(404, 'There is no such answer.')
   res.json({ state: status.state })
 })
@@ -130,7 +130,7 @@ const worker = new ExportWorker(jobs, sendStreamEvent, PROCESS_NAME)
 const isOwner = ownerOnly(eventStream, userOf)
 
 const ownJob: RequestHandler<{ job: string }> = async (req, _res, next) => {
-  if (!(await isOwner(req, `job-${req.params.job}`))) {
+  if (!(await isOwner(req, channelName('job-{job}', req.params)))) {
     throw new RequestError(403, 'There is no such export of yours.')
   }
   next()
@@ -164,7 +164,7 @@ app.get('/jobs/:job/events', followed)
 app.get('/jobs/:job/recover', recoveryHandler({ id: 'job-{job}', user: userOf }))
 
 app.get('/jobs/:job/export.csv', ownJob, async (req, res) => {
-  const csv = await jobs.get(`job-${req.params.job}`, 'csv')
+  const csv = await jobs.get(channelName('job-{job}', req.params), 'csv')
   if (csv === undefined) throw new RequestError(404, 'This export has no file.')
   res.attachment('export.csv').send(csv)
 })
@@ -173,7 +173,7 @@ app.post('/jobs/:job/death', ...jsonBody, ownJob, async (req, res) => {
   const when = deaths.find((death) => death === Object(req.body).when)
   if (when === undefined) throw new RequestError(400, `when takes one of: ${deaths.join(', ')}.`)
   // Whichever process its worker is in, that looks here.
-  await jobs.set(`job-${req.params.job}`, 'death', when)
+  await jobs.set(channelName('job-{job}', req.params), 'death', when)
   res.json({})
 })
 
@@ -197,7 +197,8 @@ app.get(
     retryMs: 1500,
     onOpen(stream, { socket, params }: Request<{ page: string }>) {
       cuts.opened(stream, socket)
-      if (PROCESS_NAME !== undefined) tellWhoServes(`page-${params.page}`).catch(console.error)
+      if (PROCESS_NAME !== undefined)
+        tellWhoServes(channelName('page-{page}', params)).catch(console.error)
     },
   }),
 )
@@ -208,8 +209,8 @@ async function tellWhoServes(channel: string): Promise<void> {
   await eventStream.publishEvent(channel, { event: 'served', data })
 }
 
-app.post('/proof/:page/cut', ...jsonBody, async (req, res) => {
-  const channel = `page-${req.params.page}`
+app.post('/proof/:page/cut', ...jsonBody, async (req: Request<{ page: string }>, res) => {
+  const channel = channelName('page-{page}', req.params)
   // The proxy has the connection, and ends the stream. Without one, there is a socket here to reset.
   if (isProxied(req)) await eventStream.kick(channel)
   else if (!(await cuts.cut(channel))) {
@@ -218,10 +219,11 @@ app.post('/proof/:page/cut', ...jsonBody, async (req, res) => {
   res.json({})
 })
 
-app.post('/proof/:page/events', ...jsonBody, async (req, res) => {
+app.post('/proof/:page/events', ...jsonBody, async (req: Request<{ page: string }>, res) => {
   const run = readText(req.body, 'run', 40)
+  const channel = channelName('page-{page}', req.params)
   for (let n = 1; n <= proofEvents; n++) {
-    await eventStream.publishEvent(`page-${req.params.page}`, { event: 'proof', data: { run, n } })
+    await eventStream.publishEvent(channel, { event: 'proof', data: { run, n } })
   }
   res.json({ published: proofEvents })
 })

@@ -1,4 +1,5 @@
 import { EventStreamError, quote } from './errors.js'
+import type { ChannelValues, NamesOf } from './typed-channels.js'
 
 const maxBytes = 255
 const plain = /^[\x20-\x7e]{1,255}$/
@@ -72,6 +73,15 @@ export function checkTemplate(template: string): void {
       `The channel ${quote(template)} has ${quote(found)}: ${fix}. For a name that has it, give a function.`,
     )
   }
+  const [, ...parts] = template.split(token)
+  for (let i = 1; i < parts.length - 1; i += 2) {
+    if (parts[i] !== '') continue
+    throw new EventStreamError(
+      'ERR_CHANNEL',
+      `The channel ${quote(template)} has nothing between {${parts[i - 1]}} and {${parts[i + 1]}}: put text there that ` +
+        'ends the first value.',
+    )
+  }
   checkChannel(template.replace(token, 'x'))
 }
 
@@ -80,21 +90,62 @@ export function checkTemplate(template: string): void {
  *
  * @throws EventStreamError as {@link checkTemplate}.
  * @returns A function from the values of one request to the channel name. It throws
- *   EventStreamError `ERR_CHANNEL` when a value is missing, empty, not a string, or makes a name
- *   that is none: `room-` would be a channel that strangers share.
+ *   EventStreamError `ERR_CHANNEL` when a value is missing, empty, not a string, holds the text that ends it, or makes a
+ *   name that is none: `room-` would be a channel that strangers share. No two lists of values make the same name.
  */
 export function compileTemplate(template: string): ChannelTemplate {
   checkTemplate(template)
-  if (template.search(token) === -1) return () => template
-  return (values) =>
-    checkChannel(
-      template.replace(token, (_match, key: string) => {
-        const value = Object.hasOwn(values, key) ? values[key] : undefined
-        if (typeof value === 'string' && value !== '') return value
+  // Text, then for each token its key and the text behind it.
+  const [start = '', ...parts] = template.split(token)
+  if (parts.length === 0) return () => template
+  return (values) => {
+    let name = start
+    for (let i = 0; i < parts.length; i += 2) {
+      const [key, end] = [parts[i] as string, parts[i + 1] as string]
+      const value = valueIn(template, key, values)
+      // The last value is all that is left. Any other one is over where its end is first found.
+      const isLast = i + 2 === parts.length
+      if (!isLast && (value + end).indexOf(end) < value.length) {
         throw new EventStreamError(
           'ERR_CHANNEL',
-          `The channel '${template}' needs one value for {${key}}, and the request has ${quote(value)}.`,
+          `In the channel ${quote(template)} the text ${quote(end)} ends {${key}}, so its value cannot be ` +
+            `${quote(value)}. Encode such values, or put other text between the tokens.`,
         )
-      }),
-    )
+      }
+      name += value + end
+    }
+    return checkChannel(name)
+  }
+}
+
+function valueIn(template: string, key: string, values: Readonly<Record<string, unknown>>): string {
+  const value = Object.hasOwn(values, key) ? values[key] : undefined
+  if (typeof value === 'string' && value !== '') return value
+  throw new EventStreamError(
+    'ERR_CHANNEL',
+    `The channel ${quote(template)} needs one value for {${key}}, and has ${quote(value)}.`,
+  )
+}
+
+/**
+ * Makes the name of a channel, for publishers: of a template as routes take it, and values for its tokens.
+ *
+ * ```ts
+ * await eventStream.publishEvent(channelName('dm-{me}-{peer}', { me, peer }), event)
+ * ```
+ *
+ * @param values - Text, not empty; or numbers, which are made text. No value but the last may hold the text behind its token.
+ * @throws EventStreamError `ERR_CHANNEL`, as a route answers a request with such values.
+ */
+export function channelName<Template extends string>(
+  template: Template,
+  values: ChannelValues<Template>,
+): NamesOf<Template> {
+  const texts = Object.entries(values).map(([key, value]) => [key, textOf(value)])
+  return compileTemplate(template)(Object.fromEntries(texts)) as NamesOf<Template>
+}
+
+/** Numbers of databases; of others there is no text that everybody would expect. */
+function textOf(value: unknown): unknown {
+  return Number.isSafeInteger(value) || typeof value === 'bigint' ? String(value) : value
 }

@@ -8,9 +8,21 @@ import type { StandardSchema } from './standard-schema.js'
 export type AnyChannels = any
 
 /** The names that `'room-{id}'` stands for: `` `room-${string}` ``. */
-type NamesOf<Template extends string> = Template extends `${infer Head}{${string}}${infer Tail}`
-  ? `${Head}${string}${NamesOf<Tail>}`
-  : Template
+export type NamesOf<Template extends string> =
+  Template extends `${infer Head}{${string}}${infer Tail}`
+    ? `${Head}${string}${NamesOf<Tail>}`
+    : Template
+
+type TokensOf<Template extends string> = string extends Template
+  ? string
+  : Template extends `${string}{${infer Token}}${infer Tail}`
+    ? Token | TokensOf<Tail>
+    : never
+
+/** A value for each `{token}` of a template. */
+export type ChannelValues<Template extends string> = {
+  readonly [Token in TokensOf<Template>]: string | number | bigint
+}
 
 /** All names of channels that may be published to. */
 export type ChannelName<Channels> = string extends keyof Channels

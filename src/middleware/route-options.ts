@@ -53,6 +53,9 @@ export interface RouteOptions<Req = RequestLike> {
   readonly track?: RouteTrack<Req> | undefined
 }
 
+/** Functions for `authorize` that know streams, and nothing of channels. */
+export const streamRights = new WeakSet<object>()
+
 const names = ['authorize', 'startFrom', 'retryMs', 'onOpen', 'onClose', 'track']
 
 /**

@@ -12,7 +12,7 @@ import { checkRight } from './authorize.js'
 import type { ChannelResolver } from './channel-source.js'
 import type { Entered, Gate } from './grip/gate.js'
 import { checkAccept, type RequestHead, readCursor } from './request.js'
-import { defaultRetryMs, type RouteOptions } from './route-options.js'
+import { defaultRetryMs, type RouteOptions, streamRights } from './route-options.js'
 import { type Track, toTrack } from './track.js'
 
 /**
@@ -115,6 +115,12 @@ export class Route<Req> {
     options: RouteOptions<Req>,
     begin?: Begin<Req>,
   ) {
+    if (begin === undefined && options.authorize && streamRights.has(options.authorize)) {
+      throw new EventStreamError(
+        'ERR_OPTION',
+        'ownerOnly decides about streams, and this route serves channels; follow a stream by eventStream.streams.handler(id, undefined, { authorize }).',
+      )
+    }
     this.#host = host
     this.#resolve = resolve
     this.#options = options

@@ -1,6 +1,7 @@
 import { checkFunction } from '../core/options.js'
 import type { EventStream } from '../event-stream.js'
 import type { RequestLike } from '../middleware/request.js'
+import { streamRights } from '../middleware/route-options.js'
 import type { RegisteredStream } from './record.js'
 import { unknownStream } from './shared.js'
 import { StreamRegistry } from './stream-registry.js'
@@ -11,25 +12,28 @@ export type Asking<Req> = (
 ) => string | number | undefined | Promise<string | number | undefined>
 
 /**
- * The recovery endpoint's rule, as `authorize` of routes: only the owner of a stream may follow it, and who is nobody those that are nobody's. A
+ * The recovery endpoint's rule, as `authorize` of routes of streams: only the owner of a stream may follow it, and who is nobody those that are nobody's. A
  * stream that is not registered is answered 404, `ERR_STREAM_UNKNOWN`.
  *
  * ```ts
- * app.get('/jobs/:id', eventStream('job-{id}', { authorize: ownerOnly(eventStream, (req) => req.user?.id) }))
+ * const authorize = ownerOnly(eventStream, (req) => req.user?.id)
+ * app.get('/jobs/:id', eventStream.streams.handler('job-{id}', undefined, { authorize }))
  * ```
  */
 export function ownerOnly<Req = RequestLike>(
   eventStream: EventStream,
   user: Asking<Req>,
-): (req: Req, channel: string) => Promise<boolean> {
+): (req: Req, streamId: string) => Promise<boolean> {
   const registry = new StreamRegistry(eventStream)
   checkFunction('user', user ?? null)
-  return async (req, channel) => {
-    const stream = await registry.getStream(channel)
+  const isTheirs = async (req: Req, streamId: string) => {
+    const stream = await registry.getStream(streamId)
     // Who came before it is registered would have what its owner begins.
-    if (stream === undefined) throw unknownStream(channel)
+    if (stream === undefined) throw unknownStream(streamId)
     return isOwner(stream, await user(req))
   }
+  streamRights.add(isTheirs)
+  return isTheirs
 }
 
 export function isOwner(

@@ -1,4 +1,5 @@
 import { describe, expect, test } from '@jest/globals'
+import { fetchHandler } from '../../src/fetch.js'
 import { setUp } from '../support/app.js'
 import { startServer } from '../support/server.js'
 import { connect } from '../support/sse-client.js'
@@ -51,6 +52,31 @@ describe('the channels of a request', () => {
     app.get('/events', other('room-{id}'))
     const client = await (await serve())('/events?id=7')
     expect([client.status, other.connections().length]).toEqual([400, 0])
+  })
+
+  test('are refused where a value holds what ends it, in every entrance', async () => {
+    const { eventStream, app, serve, errors } = setUp()
+    app.get('/dm/:me/:peer', eventStream('dm-{me}-{peer}'))
+    app.get(
+      '/streams/:me/:peer',
+      eventStream.streams.handler('dm-{me}-{peer}', () => ['x']),
+    )
+    const get = await serve()
+    expect((await get('/dm/a/b-c')).status).toBe(200)
+    expect((await get('/dm/a-b/c')).status).toBe(400)
+    expect((await get('/streams/a-b/c')).status).toBe(400)
+    expect(errors).toMatchObject([{ code: 'ERR_CHANNEL' }, { code: 'ERR_CHANNEL' }])
+
+    const page = eventStream('dm-{me}-{peer}')
+    const { url } = await startServer((req, res) => {
+      void page(Object.assign(req, { query: { me: 'a-b', peer: 'c' } }), res)
+    })
+    expect((await connect(`${url}/api/dm`)).status).toBe(400)
+
+    const route = fetchHandler(eventStream, 'dm-{me}-{peer}')
+    const params = Promise.resolve({ me: 'a-b', peer: 'c' })
+    expect((await route(new Request(url), { params })).status).toBe(400)
+    expect(eventStream.connections().map(({ channels }) => channels)).toEqual([['dm-a-b-c']])
   })
 
   test('are never more than the one that the route means', async () => {

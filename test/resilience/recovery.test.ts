@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals'
 import type { ErrorRequestHandler } from 'express'
 import { streamName } from '../../src/core/log-names.js'
-import type { EventStreamOptions } from '../../src/index.js'
+import type { EventStreamOptions, RequestLike } from '../../src/index.js'
 import { memoryEventLog } from '../../src/index.js'
 import {
   ownerOnly,
@@ -225,5 +225,14 @@ describe('ownerOnly', () => {
     expect(await statusOf('hers')).toBe(403)
     expect(await statusOf('nobodys')).toBe(200)
     expect(await statusOf('unknown', 'ann')).toBe(404)
+  })
+
+  test('is refused where a route serves channels, of which it knows nothing', async () => {
+    const { eventStream } = setUp()
+    const authorize = ownerOnly<RequestLike>(eventStream, () => 'ann')
+    expect(() => eventStream('job-{id}', { authorize })).toThrow(/follow a stream by eventStream/)
+    const web = { authorize: ownerOnly<Request>(eventStream, () => 'ann') }
+    const asked = eventStream.fetch(new Request('http://x/'), 'job-1', web)
+    await expect(asked).rejects.toMatchObject({ code: 'ERR_OPTION' })
   })
 })

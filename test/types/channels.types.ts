@@ -9,6 +9,7 @@ import {
   type ChannelEvents,
   type ChannelPublisher,
   type ChannelsOf,
+  channelName,
   EventStream,
   type EventsOf,
   getEventStreamSingleton,
@@ -41,6 +42,21 @@ void eventStream.publishEvent('news', { event: 'ping' })
 void eventStream.publishEvent('news', { event: 'maybe' })
 void eventStream.getChannelPublisher('news').publishEvent({ event: 'headline', data: 'a' })
 eventStream.createChannelWritable(`room-${id}`).end()
+void eventStream.publishEvent(channelName('room-{id}', { id: number }), { data: { text: 'a' } })
+expectTypeOf(
+  channelName('dm-{me}-{peer}', { me: id, peer: 7n }),
+).toEqualTypeOf<`dm-${string}-${string}`>()
+expectTypeOf(channelName('news', {})).toEqualTypeOf<'news'>()
+expectTypeOf(channelName(id, { any: 'value' })).toEqualTypeOf<string>()
+
+// @ts-expect-error: a value is missing
+channelName('dm-{me}-{peer}', { me: id })
+// @ts-expect-error: no such token
+channelName('room-{id}', { id, room: id })
+// @ts-expect-error: no text
+channelName('room-{id}', { id: undefined })
+// @ts-expect-error: no such channel
+void eventStream.publishEvent(channelName('rooms', {}), { data: { text: 'a' } })
 
 // @ts-expect-error: no such channel
 void eventStream.publishEvent('rooms', { data: { text: 'a' } })

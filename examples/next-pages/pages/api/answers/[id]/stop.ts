@@ -1,3 +1,4 @@
+import { channelName } from 'headwater'
 import type { NextApiRequest, NextApiResponse } from 'next'
 import { eventStream } from '../../../../lib/event-stream'
 import { checkJson, RequestError, readAnswerId } from '../../../../lib/request'
@@ -12,7 +13,9 @@ export default async function stopAnswer(req: NextApiRequest, res: NextApiRespon
       throw new RequestError(405, `An answer is stopped by POST, not by ${req.method}.`)
     }
     checkJson(req)
-    const status = await eventStream.streams.stop(`answer-${readAnswerId(req)}`)
+    const status = await eventStream.streams.stop(
+      channelName('answer-{id}', { id: readAnswerId(req) }),
+    )
     if (status === undefined) throw new RequestError(404, 'There is no such answer.')
     res.json({ state: status.state })
   } catch (error) {

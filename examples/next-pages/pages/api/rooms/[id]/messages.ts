@@ -1,3 +1,4 @@
+import { channelName } from 'headwater'
 import type { NextApiRequest, NextApiResponse } from 'next'
 import { eventStream } from '../../../../lib/event-stream'
 import { RequestError, readIdempotencyKey, readMessage, readRoom } from '../../../../lib/request'
@@ -11,7 +12,7 @@ export default async function postMessage(req: NextApiRequest, res: NextApiRespo
       res.setHeader('Allow', 'POST')
       throw new RequestError(405, `Messages are posted, not ${req.method}.`)
     }
-    const { id } = await eventStream.publishEvent(`room-${readRoom(req)}`, {
+    const { id } = await eventStream.publishEvent(channelName('room-{id}', { id: readRoom(req) }), {
       event: 'message',
       data: { ...readMessage(req), at: Date.now() },
       idempotencyKey: readIdempotencyKey(req),
