@@ -82,6 +82,12 @@ export interface EventStreamOptions<Channels = AnyChannels> {
    */
   readonly maxConnectionsPerKey?: number | undefined
   /**
+   * Streams of one HTTP/2 session. A request above it is sent away and comes back later. Over HTTP/1.1, a TCP
+   * connection has one.
+   * @defaultValue 1000
+   */
+  readonly maxStreamsPerSession?: number | undefined
+  /**
    * How a client is answered while it cannot be served (over a limit, closing, the log away):
    * `'retry'`, an event stream that says when to come back and ends, since a browser's `EventSource`
    * never returns after an error; or `'reject'`, status 503 with `Retry-After`.
@@ -180,6 +186,7 @@ export function resolveOptions(options: EventStreamOptions | null | undefined): 
     maxConnections = 50_000,
     connectionKey,
     maxConnectionsPerKey = 20,
+    maxStreamsPerSession = 1000,
     whenUnavailable = 'retry',
     onError = warn,
   } = given
@@ -191,6 +198,7 @@ export function resolveOptions(options: EventStreamOptions | null | undefined): 
     maxChannelsPerConnection,
     maxConnections,
     maxConnectionsPerKey,
+    maxStreamsPerSession,
   }
   const choices = { keepAlive, whenUnavailable }
   const functions = { connectionKey, onError }

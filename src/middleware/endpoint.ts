@@ -66,12 +66,15 @@ export class Endpoint<Req extends RequestLike> {
   async #serve(req: Req, res: ServerResponse): Promise<OpenStream | undefined> {
     checkHead(res)
     checkMethod(req)
-    const { gate, grip } = this.#host
+    const reply = this.#reply(req, res)
+    const { admission, gate, grip } = this.#host
+    if (req.method !== 'HEAD' && !admission.hasRoom(req, res)) {
+      return this.#route.sendAway(reply, 'admission')
+    }
     const entered = await gate.enter(req)
     const proxy = entered.isProxied ? grip : undefined
     if (await proxy?.front.answerLink(req, res, proxy.link)) return undefined
     const asked = await this.#route.ask(req, req, entered)
-    const reply = this.#reply(req, res)
     // Links come by GET, which may be answered by nobody where a POST creates a stream.
     const isCreated = asked.makeReady !== undefined && req.method === 'POST'
     if (proxy === undefined || asked.isHead || isCreated)

@@ -1,10 +1,37 @@
 import { type AddressInfo, createConnection } from 'node:net'
 import { describe, expect, test } from '@jest/globals'
-import { memoryEventLog } from '../../src/index.js'
+import { memoryEventLog, type RequestLike, type RouteOptions } from '../../src/index.js'
 import { setUp } from '../support/app.js'
 import { startServer } from '../support/server.js'
 import { until } from '../support/until.js'
 import { wrapLog } from '../support/wrap-log.js'
+
+async function setUpPipelining(route: RouteOptions<RequestLike>) {
+  const { eventStream, app } = setUp()
+  app.get('/events/:n', eventStream('a', route))
+  const { server } = await startServer(app)
+  const { port } = server.address() as AddressInfo
+  /** Sends all at once, over one TCP connection. */
+  const sendPipelined = (paths: readonly string[]) => {
+    const socket = createConnection(port, '127.0.0.1')
+    let text = ''
+    socket.setEncoding('utf8').on('data', (part) => {
+      text += part
+    })
+    socket.on('error', () => undefined)
+    const send = (...some: readonly string[]) =>
+      socket.write(some.map((path) => `GET ${path} HTTP/1.1\r\nHost: test\r\n\r\n`).join(''))
+    send(...paths)
+    return {
+      send,
+      text: () => text,
+      has: (part: string) => until(() => text.includes(part)),
+      isClosed: () => socket.closed,
+      destroy: () => socket.destroy(),
+    }
+  }
+  return { eventStream, app, sendPipelined }
+}
 
 describe('a slow client', () => {
   const big = 'x'.repeat(10_000)
@@ -164,6 +191,43 @@ describe('a client that cannot be served now', () => {
     first.destroy()
     await until(() => eventStream.connections().length === 3)
     await (await request('/events', ann)).opened()
+  })
+
+  test('is one that is pipelined behind an open stream, where none could ever be served', async () => {
+    const asked: unknown[] = []
+    const authorize = ({ url }: RequestLike) => asked.push(url) > 0
+    const { eventStream, app, sendPipelined } = await setUpPipelining({ authorize })
+    app.get('/other', (_req, res) => {
+      res.send('other')
+    })
+    const client = sendPipelined(['/events/1', '/events/2', '/events/3', '/other'])
+    await client.has('stream-open')
+    await eventStream.publishEvent('a', { data: 1 })
+    await client.has('data: 1')
+    expect([asked, eventStream.connections().length]).toEqual([['/events/1'], 1])
+    eventStream.connections()[0]?.end(7)
+    await client.has('other')
+    expect(client.text().match(/^retry: \d{4}$/gm)).toHaveLength(3)
+    // The connection is free again.
+    client.send('/events/4')
+    await until(() => asked.length === 2 && eventStream.connections().length === 1)
+    client.destroy()
+    await until(() => eventStream.connections().length === 0)
+  })
+
+  test('closes a TCP connection by which thousands of requests are pipelined', async () => {
+    let asked = 0
+    const authorize = () => ++asked > 0
+    const { eventStream, sendPipelined } = await setUpPipelining({ authorize })
+    const paths = Array.from({ length: 5000 }, (_, n) => `/events/${n}`)
+    const client = sendPipelined(paths)
+    let most = 0
+    await until(() => {
+      most = Math.max(most, eventStream.connections().length)
+      return client.isClosed()
+    })
+    await until(() => eventStream.connections().length === 0)
+    expect([asked, most <= 1]).toEqual([1, true])
   })
 
   test('is answered 503 where the application wants that', async () => {

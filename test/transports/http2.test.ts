@@ -85,6 +85,24 @@ describe('over HTTP/2', () => {
     expect(clients.slice(0, 2).map(({ data }) => data)).toEqual([[1, 2, 3], [4]])
   })
 
+  test('a session has so many streams and no more, and one that closes makes room', async () => {
+    const { eventStream, openSession } = await setUp({ maxStreamsPerSession: 5 })
+    const session = openSession()
+    const get = () => sendOverHttp2(session, '/events/7')
+    const clients = []
+    for (let i = 0; i < 5; i++) clients.push(await (await get()).opened())
+    for (let i = 0; i < 10; i++) {
+      const rejected = await get()
+      await rejected.end()
+      expect(rejected.text).toMatch(/^retry: \d{4}\n$/)
+    }
+    expect(eventStream.connections()).toHaveLength(5)
+    await (await sendOverHttp2(openSession(), '/events/7')).opened()
+    clients[2]?.destroy()
+    await until(() => eventStream.connections().length === 5)
+    await (await get()).opened()
+  })
+
   test('a session that is cut takes its streams with it, and no others', async () => {
     const { eventStream, openSession } = await setUp()
     const [cut, other] = [openSession(), openSession()]
