@@ -8,7 +8,7 @@ import { Endpoint, type EndpointHost } from './middleware/endpoint.js'
 import { answerFetch, checkFetchOptions, type FetchOptions } from './middleware/fetch.js'
 import type { EventStreamHandler } from './middleware/handler.js'
 import type { RequestLike } from './middleware/request.js'
-import type { Begin, MakeReady } from './middleware/route.js'
+import type { Asker, Begin, MakeReady } from './middleware/route.js'
 import { checkRouteOptions, type RouteOptions } from './middleware/route-options.js'
 import { toTrack } from './middleware/track.js'
 import type { MakeSource, Source, SourceContext } from './resumable/source.js'
@@ -129,7 +129,7 @@ export class EventStreams extends Streams {
     if (cursor !== undefined || source === undefined) {
       // HEAD is not answered by where the client is.
       const position = method === 'HEAD' ? undefined : cursor
-      return (leaving) => this.#placeOf(id, position, leaving)
+      return (asker) => this.#placeOf(id, position, asker)
     }
     if (method === 'HEAD') return async () => undefined
     const tracked = this.tracked(await track())
@@ -143,15 +143,15 @@ export class EventStreams extends Streams {
   async #placeOf(
     id: string,
     cursor: Cursor | 'invalid' | undefined,
-    leaving: () => AbortSignal,
+    { isHeld, leaving }: Asker,
   ): Promise<Cursor | 'invalid' | 'over' | undefined> {
-    const { origin, head } = await this.known(id)
-    if (cursor === undefined) return { id: origin }
+    const place = await (isHeld ? this.logged(id) : this.known(id))
+    if (cursor === undefined) return { id: place.origin }
     if (cursor === 'invalid') return undefined
     // One in channels. To begin with what comes now would be a loss that nobody is told of.
     if ('positions' in cursor) return 'invalid'
     const position = cursor.id
-    const reached = await this.reached(id, { head, position }, leaving)
+    const reached = await this.reached(id, { head: place.head, position }, leaving, isHeld)
     return reached === position && isEndId(position) ? 'over' : undefined
   }
 }

@@ -15,7 +15,7 @@ import {
   setHead,
 } from './response.js'
 import { ResponseSink } from './response-sink.js'
-import { type Asked, type Begin, type Reply, Route, type RouteHost } from './route.js'
+import { type Asked, askerOf, type Begin, type Reply, Route, type RouteHost } from './route.js'
 import type { OpenStream, RouteOptions } from './route-options.js'
 
 /** What an endpoint needs for clients of GRIP proxies. */
@@ -112,7 +112,7 @@ export class Endpoint<Req extends RequestLike> {
     const { startFrom = 'now' } = this.#options
     const retryMs = this.#route.retryMs()
     try {
-      const place = await makeReady?.(() => reply.leaving())
+      const place = await makeReady?.(askerOf(reply, true))
       if (isGone(res)) return undefined
       if (place === 'over') {
         reply.over()

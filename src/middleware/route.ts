@@ -29,10 +29,18 @@ export type Begin<Req> = (
 /**
  * Makes ready what a request will read, before it is read; for HEAD, finds out whether it can be.
  *
- * @param leaving - Gives what aborts when nobody waits for an answer any more.
+ * @param asker - Whom it is made ready for.
  * @returns Where the client begins, unless that is at its position; `'over'` when there is nothing it has not got.
  */
-export type MakeReady = (leaving: () => AbortSignal) => Promise<Wish['cursor'] | 'over'>
+export type MakeReady = (asker: Asker) => Promise<Wish['cursor'] | 'over'>
+
+/** Who waits for an answer. */
+export interface Asker {
+  /** Whether a proxy is to hold it, which gets what the log has. */
+  readonly isHeld: boolean
+  /** Aborts when nobody waits for an answer any more. */
+  leaving(): AbortSignal
+}
 
 /** Keeps the list of connections. */
 export interface ConnectionTracker {
@@ -148,7 +156,7 @@ export class Route<Req> {
     const { channels, since, record, isHead } = asked
     if (reply.isGone()) return undefined
     if (isHead) {
-      await asked.makeReady?.(() => reply.leaving())
+      await asked.makeReady?.(askerOf(reply))
       reply.head()
       return undefined
     }
@@ -217,7 +225,7 @@ export class Route<Req> {
     reply: Reply,
   ): Promise<PreparedStream | 'over'> {
     const { startFrom = 'now' } = this.#options
-    const place = await makeReady?.(() => reply.leaving())
+    const place = await makeReady?.(askerOf(reply))
     if (place === 'over') return place
     return this.#host.hub.prepare({ channels, cursor: place ?? cursor, startFrom })
   }
@@ -274,6 +282,11 @@ export class Route<Req> {
 function forbidden(channel: string, options?: ErrorOptions): EventStreamError {
   const message = `This request may not listen to ${quoteName(channel)}.`
   return new EventStreamError('ERR_FORBIDDEN', message, options)
+}
+
+/** @param isHeld - Whether a proxy is to hold its response. */
+export function askerOf(reply: Reply, isHeld = false): Asker {
+  return { isHeld, leaving: () => reply.leaving() }
 }
 
 function openSink(

@@ -9,7 +9,8 @@ import type { StreamLog } from '../log/stream-log.js'
 import type { ResolvedStreamsOptions } from './options.js'
 import { type OpenEntries, readEntries } from './reader.js'
 import { textChunks } from './source.js'
-import { type OpenedStream, type StreamPlace, Streams } from './streams.js'
+import type { OpenedStream, StreamPlace } from './status.js'
+import { Streams } from './streams.js'
 import { toText } from './text.js'
 
 /** Keeps a serverless function alive until a promise has settled. */

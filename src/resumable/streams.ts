@@ -4,7 +4,7 @@ import type { EntryId } from '../core/entry-id.js'
 import { EventStreamError, isLogClosed, quote } from '../core/errors.js'
 import { shownName, streamName } from '../core/log-names.js'
 import { checkNames, checkOptionalText } from '../core/options.js'
-import { encodeEnding, isEndId, parseEnding, type StreamEnd } from '../core/stream-end.js'
+import { encodeEnding, isEndId, type StreamEnd } from '../core/stream-end.js'
 import { within } from '../core/within.js'
 import type { EventLog, StoredEvent } from '../log/event-log.js'
 import { isStreamLog, type StreamInfo, type StreamLog, wrongKind } from '../log/stream-log.js'
@@ -17,42 +17,19 @@ import { ProducedLog } from './produced-log.js'
 import { Producer, type ProducerHost } from './producer.js'
 import { readEntries, toReadable } from './reader.js'
 import { iterate, type MakeSource, type Source } from './source.js'
+import {
+  type OpenedStream,
+  opened,
+  type StreamPlace,
+  type StreamStatus,
+  statusOf,
+} from './status.js'
 
 /** How long `close` waits for the log to have the ends of what it has stopped. */
 const farewellMs = 500
 
 /** Of what has not ended when this process closes. */
 const closingEnd = { state: 'aborted', reason: 'closing' } as const
-
-/** How a stream stands. */
-export interface StreamStatus {
-  readonly id: string
-  readonly state: 'active' | StreamEnd
-  /** Why it ended, where `stop` was given a reason. */
-  readonly reason: string | undefined
-  readonly startedAt: Date
-  /** The position of its last chunk, or of its end. */
-  readonly lastEventId: string
-}
-
-/** Where a stream begins, and where it is. */
-export interface StreamPlace {
-  /** The place before its first chunk. */
-  readonly origin: EntryId
-  /** Its last chunk, or its end. */
-  readonly head: EntryId
-}
-
-/** A stream that was asked for: this process may be its producer, or somebody else. */
-export interface OpenedStream extends StreamPlace {
-  readonly id: string
-  /** Whether this call has started it. */
-  readonly isNew: boolean
-  /** Whether it has ended already. */
-  readonly hasEnded: boolean
-  /** Of one that this call has started: resolves when it has ended and the log has that, if it can. */
-  readonly ended: Promise<unknown> | undefined
-}
 
 /** What a stream is registered with. */
 export interface StreamTrack {
@@ -117,7 +94,7 @@ export class Streams {
     this.#host = host
     this.#nameOf = host.nameOf ?? streamName
     this.log = new ProducedLog(host.log)
-    this.#ahead = new AheadReaders(this.log, host.options)
+    this.#ahead = new AheadReaders(host.log, host.options)
     if (!isStreamLog(host.log)) return
     this.#leases = new Leases({
       log: host.log,
@@ -213,21 +190,34 @@ export class Streams {
     })
   }
 
-  /** See {@link AheadReaders.reached}. Nobody is ahead of a producer that is here. */
-  protected async reached(id: string, place: Place, leaving: () => AbortSignal): Promise<EntryId> {
+  /**
+   * See {@link AheadReaders.reached}. Nobody is ahead of a producer that is here.
+   *
+   * @param inLog - Whether the reader gets what the log has, also in the process of the source.
+   */
+  protected async reached(
+    id: string,
+    place: Place,
+    leaving: () => AbortSignal,
+    inLog = false,
+  ): Promise<EntryId> {
     const name = this.#nameOf(id)
-    if (this.log.get(name) !== undefined) return place.head
+    if (!inLog && this.log.get(name) !== undefined) return place.head
     return this.#ahead.reached(name, place, leaving)
   }
 
   /** @throws EventStreamError `ERR_STREAM_UNKNOWN`, `ERR_CHANNEL`. */
   async known(id: string): Promise<StreamPlace> {
-    const place = await this.place(id)
-    if (place !== undefined) return place
-    throw new EventStreamError(
-      'ERR_STREAM_UNKNOWN',
-      `There is no stream ${quote(id)}: it never was, or is no longer kept.`,
-    )
+    return (await this.place(id)) ?? unknown(id)
+  }
+
+  /**
+   * Where a stream is in the log, which what this process produces may be ahead of.
+   *
+   * @throws EventStreamError `ERR_STREAM_UNKNOWN`, `ERR_CHANNEL`.
+   */
+  protected async logged(id: string): Promise<StreamPlace> {
+    return (await this.#inspect(this.#nameOf(checkChannel(id)))) ?? unknown(id)
   }
 
   /**
@@ -405,22 +395,11 @@ export class Streams {
   }
 }
 
-function opened(name: string, { origin, head }: StreamPlace): OpenedStream {
-  return {
-    id: shownName(name),
-    origin,
-    head,
-    isNew: false,
-    hasEnded: isEndId(head),
-    ended: undefined,
-  }
-}
-
-function statusOf(id: string, { startedAt, head, end }: StreamInfo): StreamStatus {
-  const ending = end && parseEnding(end)
-  const state = end === undefined ? 'active' : (ending?.state ?? 'orphaned')
-  const reason = ending?.reason
-  return { id, state, reason, startedAt: new Date(startedAt), lastEventId: head }
+function unknown(id: string): never {
+  throw new EventStreamError(
+    'ERR_STREAM_UNKNOWN',
+    `There is no stream ${quote(id)}: it never was, or is no longer kept.`,
+  )
 }
 
 function isAway(error: unknown): boolean {

@@ -1,5 +1,7 @@
 import { randomUUID } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from '@jest/globals'
+import { type EventStreamOptions, memoryEventLog } from '../../src/index.js'
 import { describeWithPushpin } from '../support/describe-with-pushpin.js'
 import { Faucet } from '../support/faucet.js'
 import { usePushpin } from '../support/grip.js'
@@ -8,8 +10,8 @@ import { until } from '../support/until.js'
 describeWithPushpin('a stream with one source, behind Pushpin,', () => {
   const grip = usePushpin()
 
-  const begin = async () => {
-    const { eventStream, app, connect, errors } = grip.setUp()
+  const begin = async (options: EventStreamOptions = {}) => {
+    const { eventStream, app, connect, errors } = grip.setUp(options)
     app.get('/events/:id', eventStream('{id}', { startFrom: 'earliest' }))
     app.get('/following/:id', eventStream.streams.handler('{id}'))
     const answers = eventStream.streams.handler('{id}', (_req, { id }) => {
@@ -73,6 +75,49 @@ describeWithPushpin('a stream with one source, behind Pushpin,', () => {
     await client.end()
     expect([client.data, errors, grip.links]).toEqual([['a'], [], []])
   })
+
+  test('goes on for who was passed what the log had not got yet, here or in another process', async () => {
+    const log = memoryEventLog()
+    const streams = { flushMs: 1000 }
+    const { connect, sources, errors, id } = await begin({ log, streams })
+    const creator = await (await connect(`/answers/${id}`, { method: 'POST' })).opened()
+    sources.get(id)?.give('a')
+    await creator.received(1)
+    await sleep(50)
+    sources.get(id)?.give('b')
+    await creator.received(2)
+    creator.destroy()
+    const { lastEventId } = creator
+    const here = connect(`/following/${id}`, { lastEventId })
+    await sleep(200)
+    const other = await begin({ log, streams })
+    const there = other.connect(`/following/${id}`, { lastEventId })
+    await sleep(200)
+    sources.get(id)?.give('c')
+    sources.get(id)?.end()
+    for (const client of await Promise.all([here, there])) {
+      await client.end()
+      expect(client.data).toEqual(['c'])
+      expect(client.control.map(({ event }) => event)).toEqual(['stream-open', 'stream-end'])
+    }
+    expect([...errors, ...other.errors]).toEqual([])
+    await log.close()
+  })
+
+  test.each(['1718000000000-0', '1718000000000-7', '2-0', '0-0'])(
+    'tells who comes with the position %s that it is none of this one',
+    async (lastEventId) => {
+      const { connect, sources, id } = await begin()
+      const client = await (await connect(`/answers/${id}`)).opened()
+      sources.get(id)?.give('a', 'b')
+      await client.received(2)
+      const lost = await connect(`/following/${id}`, { lastEventId })
+      await until(() => lost.control.some(({ event }) => event === 'stream-reset'))
+      expect(lost.status).toBe(200)
+      sources.get(id)?.end()
+      await Promise.all([client.end(), lost.end()])
+    },
+  )
 
   test('and a channel of the same name never meet', async () => {
     const { eventStream, connect, sources, errors, id } = await begin()
