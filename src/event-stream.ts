@@ -37,6 +37,7 @@ import type { ChannelWritable, ChannelWritableOptions } from './publishers/chann
 import { CheckedPublisher } from './publishers/checked.js'
 import { LoggedPublisher } from './publishers/logged.js'
 import type { Published, Publisher } from './publishers/publisher.js'
+import { publishUnawaited } from './publishers/unawaited.js'
 import { createTracks } from './resilience/create-tracks.js'
 import type { Tracks } from './resilience/tracks.js'
 
@@ -224,11 +225,23 @@ export class EventStream<Channels extends object = AnyChannels> extends Callable
     return published as Published
   }
 
+  /**
+   * Publishes one event that nobody waits for, in the order of the calls of this and of `publishEvent`. It never
+   * throws: if the event cannot be published, such as while the log is away for more than five seconds, `onError`
+   * gets `ERR_PUBLISH`, whose `cause` says why. What `publishEvent` returns must be awaited, or it ends the process then.
+   */
+  publish<Name extends string>(
+    channel: NamedChannel<Channels, Name>,
+    event: EventOn<Channels, Name>,
+  ): void {
+    publishUnawaited(this.#publisher, channel, event, this.#onError)
+  }
+
   /** A publisher of one channel. It holds nothing, so it need not be kept or freed. */
   getChannelPublisher<Name extends string>(
     channel: NamedChannel<Channels, Name>,
   ): ChannelPublisher<EventOn<Channels, Name>> {
-    return new ChannelPublisher(this.#publisher, channel)
+    return new ChannelPublisher(this.#publisher, channel, this.#onError)
   }
 
   /**
@@ -239,7 +252,7 @@ export class EventStream<Channels extends object = AnyChannels> extends Callable
     channel: NamedChannel<Channels, Name>,
     options?: ChannelWritableOptions,
   ): ChannelWritable {
-    return new ChannelPublisher(this.#publisher, channel).createWritable(options)
+    return this.getChannelPublisher(channel).createWritable(options)
   }
 
   /**

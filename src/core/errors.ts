@@ -29,6 +29,7 @@ export type EventStreamErrorCode =
   | 'ERR_PROXY_BUSY'
   | 'ERR_PROXY_REFUSED'
   | 'ERR_PROXY_UNAVAILABLE'
+  | 'ERR_PUBLISH'
   | 'ERR_PUBLISH_PARTIAL'
   | 'ERR_SCHEMA'
   | 'ERR_STORE_ENTRY'

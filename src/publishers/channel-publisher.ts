@@ -2,16 +2,22 @@ import { checkChannel } from '../core/channels.js'
 import type { NewEvent } from '../core/event.js'
 import { ChannelWritable, type ChannelWritableOptions } from './channel-writable.js'
 import type { Published, Publisher } from './publisher.js'
+import { publishUnawaited } from './unawaited.js'
 
 /** Publishes to one channel: events of which the compiler knows, where the event stream is told its channels. */
 export class ChannelPublisher<Event = NewEvent> {
   readonly channel: string
   readonly #publisher: Publisher
+  readonly #onError: (error: unknown) => void
 
-  /** @throws EventStreamError `ERR_CHANNEL` when the name is none. */
-  constructor(publisher: Publisher, channel: string) {
+  /**
+   * @param onError - Gets what `publish` cannot.
+   * @throws EventStreamError `ERR_CHANNEL` when the name is none.
+   */
+  constructor(publisher: Publisher, channel: string, onError: (error: unknown) => void) {
     this.#publisher = publisher
     this.channel = checkChannel(channel)
+    this.#onError = onError
   }
 
   /**
@@ -21,6 +27,11 @@ export class ChannelPublisher<Event = NewEvent> {
   async publishEvent(event: Event): Promise<Published> {
     const [published] = await this.#publisher.publish(this.channel, [event as NewEvent])
     return published as Published
+  }
+
+  /** Publishes an event that nobody waits for: see `publish` of event streams. */
+  publish(event: Event): void {
+    publishUnawaited(this.#publisher, this.channel, event as NewEvent, this.#onError)
   }
 
   /** A stream that publishes what is written to it: objects `{ event, data }`. */

@@ -1,7 +1,7 @@
 import { Writable } from 'node:stream'
-import { EventStreamError } from '../core/errors.js'
 import type { NewEvent } from '../core/event.js'
 import type { Publisher } from './publisher.js'
+import { isStored } from './unawaited.js'
 
 export interface ChannelWritableOptions {
   /**
@@ -49,8 +49,7 @@ export class ChannelWritable extends Writable {
       // Outside the promise: what a listener throws must not become its rejection.
       () => process.nextTick(callback),
       (error: unknown) => {
-        const isStored = error instanceof EventStreamError && error.code === 'ERR_PUBLISH_PARTIAL'
-        if (isStored) process.nextTick(callback)
+        if (isStored(error)) process.nextTick(callback)
         else process.nextTick(callback, error instanceof Error ? error : new Error(String(error)))
       },
     )

@@ -57,6 +57,10 @@ channelName('room-{id}', { id, room: id })
 channelName('room-{id}', { id: undefined })
 // @ts-expect-error: no such channel
 void eventStream.publishEvent(channelName('rooms', {}), { data: { text: 'a' } })
+expectTypeOf(eventStream.publish('news', { event: 'headline', data: 'a' })).toEqualTypeOf<void>()
+expectTypeOf(
+  eventStream.getChannelPublisher('news').publish({ event: 'ping' }),
+).toEqualTypeOf<void>()
 
 // @ts-expect-error: no such channel
 void eventStream.publishEvent('rooms', { data: { text: 'a' } })
@@ -78,6 +82,10 @@ void eventStream.publishEvent('news', { event: 'ping', retry: 1 })
 eventStream.getChannelPublisher('rooms')
 // @ts-expect-error: no such event
 void eventStream.getChannelPublisher('news').publishEvent({ event: 'gone' })
+// @ts-expect-error: no such event
+eventStream.publish('news', { event: 'gone' })
+// @ts-expect-error: no such channel
+eventStream.publish('rooms', { data: 1 })
 // @ts-expect-error: no such channel
 eventStream.createChannelWritable('rooms')
 
