@@ -94,8 +94,12 @@ export function chained(
       if (next !== -1) {
         i = next
         entry = entries[next] as StoredEvent
-      } else if (seqOf(entry.prevId) < seqOf(place)) continue
-      else chain.push(unreadableFrom(place, entry.prevId))
+      } else if (seqOf(entry.prevId) > seqOf(place)) {
+        chain.push(unreadableFrom(place, entry.prevId))
+      } else if (seqOf(entry.id) > seqOf(place)) {
+        // Behind another one of the same number: which of the two was the right one, nobody knows.
+        entry = unreadableFrom(place, entry.id)
+      } else continue
     }
     chain.push(entry)
     place = entry.id

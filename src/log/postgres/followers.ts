@@ -1,7 +1,9 @@
 import { type EntryId, seqOf } from '../../core/entry-id.js'
 import type { LogListener, StoredEvent } from '../event-log.js'
-import type { Look } from './format.js'
-import { parseHints } from './notifier.js'
+import type { Intake } from '../intake.js'
+import { unknownPlace } from './format.js'
+import { anyChannel, parseHints } from './notifier.js'
+import type { News } from './reads.js'
 
 /** What following needs of the log. Names are as they are stored. */
 export interface FollowHost {
@@ -12,8 +14,9 @@ export interface FollowHost {
   /** None has come that should have. */
   missed(): void
   heads(names: readonly string[]): Promise<readonly EntryId[]>
-  /** What is there after an entry of each channel, in one query. */
-  looks(names: readonly string[], after: readonly EntryId[]): Promise<(Look | undefined)[]>
+  /** What has come behind an entry of each channel, in one query. */
+  news(names: readonly string[], after: readonly EntryId[]): Promise<(News | undefined)[]>
+  readonly intake: Intake
 }
 
 export interface FollowTimes {
@@ -26,9 +29,6 @@ const maxLooks = 100
 
 /** How soon is looked again, once something was missed or notifications do not come. */
 const soonMs = 500
-
-/** Beginnings have another nonce. */
-const nowhere: EntryId = '0-0'
 
 class Followed {
   readonly name: string
@@ -113,6 +113,9 @@ export class Followers {
   notified(payload: string): void {
     const hints = parseHints(payload)
     if (hints === undefined) {
+      if (payload !== anyChannel) {
+        this.#host.intake.drop('A notification', 'all channels are looked at')
+      }
       this.check()
       return
     }
@@ -176,7 +179,7 @@ export class Followers {
 
   /** What has this name now began anew, perhaps by the same ids: it is looked at from a place that it cannot have. */
   #dropped(followed: Followed): void {
-    if (followed.seen !== undefined) followed.seen = nowhere
+    if (followed.seen !== undefined) followed.seen = unknownPlace
     this.#moved.add(followed)
     this.#readSoon()
   }
@@ -205,9 +208,9 @@ export class Followers {
     const after = some.map(({ seen }) => seen as EntryId)
     try {
       const names = some.map(({ name }) => name)
-      const looks = await this.#host.looks(names, after)
+      const news = await this.#host.news(names, after)
       for (const [i, followed] of some.entries()) {
-        this.#take(followed, after[i] as EntryId, looks[i])
+        this.#take(followed, after[i] as EntryId, news[i])
       }
     } catch {
       // Postgres is away, which its owner knows. All that has moved is found again by its head.
@@ -215,22 +218,22 @@ export class Followers {
     }
   }
 
-  #take(followed: Followed, after: EntryId, look: Look | undefined): void {
+  #take(followed: Followed, after: EntryId, news: News | undefined): void {
     if (this.#byName.get(followed.name) !== followed) return
     const seen = followed.seen as EntryId
-    if (look === undefined || !continues(look, after)) {
+    if (news?.entries === undefined) {
       // Told by this process meanwhile: to be seen from there.
       if (seen !== after) this.#moved.add(followed)
       else {
-        followed.seen = look?.head
+        followed.seen = news?.head
         followed.suspect()
       }
       return
     }
-    const fresh = look.entries.filter(({ id }) => seqOf(id) > seqOf(seen))
+    const fresh = news.entries.filter(({ id }) => seqOf(id) > seqOf(seen))
     const isNext = fresh[0]?.prevId === seen
     if (isNext) followed.tell(fresh)
-    if (seqOf(look.head) > seqOf(followed.seen as EntryId)) this.#moved.add(followed)
+    if (seqOf(news.head) > seqOf(followed.seen as EntryId)) this.#moved.add(followed)
   }
 
   /** Notices that something was lost, and does not wait for the next time. */
@@ -286,10 +289,4 @@ export class Followers {
     if (moved.length > 0) this.#readSoon()
     return moved.length > 0
   }
-}
-
-/** Whether what was read is what comes after an entry, without a hole, in the same log. */
-function continues({ head, anchor, entries }: Look, after: EntryId): boolean {
-  if (anchor !== undefined) return anchor === after
-  return entries.length > 0 ? entries[0]?.prevId === after : head === after
 }

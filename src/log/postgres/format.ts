@@ -1,6 +1,8 @@
-import type { EntryId } from '../../core/entry-id.js'
+import { type EntryId, isEntryId } from '../../core/entry-id.js'
 import type { EncodedEvent } from '../../core/event.js'
+import { parseJson } from '../../core/json.js'
 import type { Appended, NewEntry, StoredEvent } from '../event-log.js'
+import { unreadableFrom } from '../intake.js'
 import type { Row } from './statements.js'
 
 /** A batch as the function `append` takes it: all text in one buffer, and where each part of it begins. */
@@ -56,9 +58,14 @@ export function storeText(text: string): string {
   return isPlain(text) && !text.startsWith('"') ? text : JSON.stringify(text)
 }
 
-/** @returns What {@link storeText} was given. */
-export function parseText(stored: string): string {
-  return stored.startsWith('"') ? (JSON.parse(stored) as string) : stored
+/** @returns What {@link storeText} was given; undefined when it was given by nobody. */
+export function parseText(stored: unknown): string | undefined {
+  if (typeof stored !== 'string' || !stored.startsWith('"')) return textOf(stored)
+  return textOf(parseJson(stored))
+}
+
+function textOf(value: unknown): string | undefined {
+  return typeof value === 'string' ? value : undefined
 }
 
 /** No two keys are the same bytes: no text begins with 0xFF in UTF-8. */
@@ -100,6 +107,9 @@ export interface Look {
   readonly entries: readonly StoredEvent[]
 }
 
+/** Beginnings have another nonce. */
+export const unknownPlace: EntryId = '0-0'
+
 /** @returns What the function `pages` has answered, for each channel; undefined where there was none. */
 export function parseLooks(rows: readonly Row[], count: number): (Look | undefined)[] {
   const looks: (
@@ -108,24 +118,35 @@ export function parseLooks(rows: readonly Row[], count: number): (Look | undefin
   )[] = new Array(count).fill(undefined)
   for (const row of rows) {
     const index = Number(row.i) - 1
-    looks[index] ??= { head: row.head as EntryId, anchor: undefined, entries: [] }
+    looks[index] ??= { head: idOf(row.head) ?? unknownPlace, anchor: undefined, entries: [] }
     const look = looks[index]
     if (row.id === null) continue
-    if (row.data === null) look.anchor = row.id as EntryId
-    else look.entries.push(parseEntry(row))
+    if (row.data === null) {
+      look.anchor = row.id as EntryId
+      continue
+    }
+    const entry = parseEntry(row)
+    if (entry !== undefined) look.entries.push(entry)
   }
   return looks
 }
 
-/** @param row - With id, prev, escaped, event and data of an entry. */
-export function parseEntry(row: Row): StoredEvent {
-  const decode = (text: unknown) => (row.escaped ? JSON.parse(text as string) : text) as string
-  return {
-    id: row.id as EntryId,
-    prevId: row.prev as EntryId,
-    event: row.event === null ? undefined : decode(row.event),
-    data: decode(row.data),
-  }
+/**
+ * @param row - With id, prev, escaped, event and data of an entry.
+ * @returns undefined for one whose place is none.
+ */
+export function parseEntry(row: Row): StoredEvent | undefined {
+  const [id, prevId] = [idOf(row.id), idOf(row.prev)]
+  if (id === undefined || prevId === undefined) return undefined
+  const decode = (text: unknown) => textOf(row.escaped ? parseJson(String(text)) : text)
+  const event = row.event === null ? undefined : decode(row.event)
+  const data = decode(row.data)
+  const isWhole = data !== undefined && (event === undefined) === (row.event === null)
+  return isWhole ? { id, prevId, event, data } : unreadableFrom(prevId, id)
+}
+
+export function idOf(value: unknown): EntryId | undefined {
+  return typeof value === 'string' && isEntryId(value) ? value : undefined
 }
 
 /** Within one batch a key counts once. `indexes` has the place of each entry in `unique`. */

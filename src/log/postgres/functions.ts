@@ -1,3 +1,8 @@
+/** Behind an INSERT of entries: what something else has put behind the head is in no log. */
+export const replacing = `ON CONFLICT (channel, seq) DO UPDATE SET nonce = excluded.nonce, prev_nonce = excluded.prev_nonce,
+      at = excluded.at, start = excluded.start, key = excluded.key, escaped = excluded.escaped,
+      event = excluded.event, data = excluded.data`
+
 /**
  * What is atomic. A function is one statement, and commits by itself; but each statement in it sees what was
  * committed before it began. So all that is decided once the channel's row is locked is decided by what
@@ -94,7 +99,7 @@ BEGIN
     JOIN {schema}.entry e ON e.channel = c.id
       AND e.key = substring(p_payload FROM p_at[3*i-2] + 1 FOR p_at[3*i-1] - p_at[3*i-2])
     WHERE p_flags[i] & 1 = 1 AND e.key IS NOT NULL
-      AND e.seq >= c.first_seq AND e.at > v_now - p_age;
+      AND e.seq BETWEEN c.first_seq AND c.head_seq AND e.at > v_now - p_age;
   END IF;
   IF cardinality(p_nonces) = 1 AND v_skip IS NULL THEN
     v_count := 1;
@@ -123,7 +128,8 @@ BEGIN
       CASE WHEN p_flags[1] & 1 = 1 THEN substring(p_payload FROM 1 FOR p_at[2]) END, p_flags[1] & 4 = 4,
       CASE WHEN p_flags[1] & 2 = 2
         THEN convert_from(substring(p_payload FROM p_at[2] + 1 FOR p_at[3] - p_at[2]), 'UTF8') END,
-      convert_from(substring(p_payload FROM p_at[3] + 1), 'UTF8'));
+      convert_from(substring(p_payload FROM p_at[3] + 1), 'UTF8'))
+    ${replacing};
   ELSE
     INSERT INTO {schema}.entry (channel, seq, nonce, prev_nonce, at, start, key, escaped, event, data)
     SELECT c.id, c.head_seq + row_number() OVER w, x.nonce, lag(x.nonce, 1, c.head_nonce) OVER w, v_now,
@@ -137,14 +143,15 @@ BEGIN
       SELECT i, p_nonces[i] AS nonce, p_flags[i] AS flags, p_at[3*i+1] - p_at[3*i-1] AS size
       FROM generate_subscripts(p_nonces, 1) i WHERE v_skip IS NULL OR i <> ALL (v_skip)
     ) x
-    WINDOW w AS (ORDER BY i);
+    WINDOW w AS (ORDER BY i)
+    ${replacing};
   END IF;
   v_head := c.head_seq + v_count;
   v_bytes := c.bytes + v_size;
   c.first_seq := greatest(c.first_seq, v_head - p_max_events + 1);
   IF v_bytes - c.first_start > p_max_bytes OR c.first_at <= v_now - p_age THEN
     SELECT seq, start, at INTO c.first_seq, c.first_start, c.first_at FROM {schema}.entry
-    WHERE channel = c.id AND seq >= c.first_seq AND at > v_now - p_age
+    WHERE channel = c.id AND seq BETWEEN c.first_seq AND v_head AND at > v_now - p_age
       AND (v_bytes - start <= p_max_bytes OR seq = v_head)
     ORDER BY seq LIMIT 1;
   END IF;
@@ -194,7 +201,7 @@ BEGIN
     SELECT l.*, min(l.start) FILTER (WHERE l.seq <> k.after) OVER () AS base FROM (
       SELECT * FROM {schema}.entry f
       WHERE f.channel = c.id AND (c.lease_token IS NOT NULL OR f.at > clock_timestamp() - p_age)
-        AND f.seq >= greatest(c.first_seq, CASE WHEN k.given < 0 THEN c.head_seq + k.given + 1 ELSE k.given END)
+        AND f.seq <= c.head_seq AND f.seq >= greatest(c.first_seq, CASE WHEN k.given < 0 THEN c.head_seq + k.given + 1 ELSE k.given END)
       ORDER BY f.seq LIMIT p_max_events + 1
     ) l
   ) e ON e.seq = k.after OR e.start - e.base < p_max_bytes
@@ -253,7 +260,7 @@ BEGIN
     f := NULL;
     IF c.expires_at > v_now THEN
       SELECT * INTO f FROM {schema}.entry
-      WHERE channel = c.id AND seq >= c.first_seq
+      WHERE channel = c.id AND seq BETWEEN c.first_seq AND c.head_seq
         AND (c.lease_token IS NOT NULL OR at > v_now - c.max_age) ORDER BY seq LIMIT 1;
     END IF;
     v_until := coalesce(f.seq, c.head_seq + 1);
@@ -265,6 +272,8 @@ BEGIN
       -- The rest is due at once.
       UPDATE {schema}.channel SET first_seq = v_until, kept_seq = c.kept_seq + p_entries WHERE id = c.id;
     ELSIF c.expires_at <= v_now THEN
+      -- With what something else has put behind the head.
+      DELETE FROM {schema}.entry WHERE channel = c.id;
       DELETE FROM {schema}.producer WHERE channel = c.id;
       DELETE FROM {schema}.channel WHERE id = c.id;
     ELSE

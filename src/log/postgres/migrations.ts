@@ -43,7 +43,10 @@ CREATE TABLE {schema}.channel (
   lease_until timestamptz,
   origin_seq bigint,
   origin_nonce bigint,
-  started_at timestamptz
+  started_at timestamptz,
+  CHECK (head_seq BETWEEN 0 AND 9007199254740991 AND head_nonce BETWEEN 0 AND 4294967295),
+  CHECK (kept_seq BETWEEN 1 AND first_seq AND first_seq <= head_seq + 1),
+  CHECK (lease_token IS NULL OR num_nulls(lease_until, origin_seq, origin_nonce, started_at) = 0)
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05);
 
 CREATE INDEX channel_purge_at ON {schema}.channel (purge_at);
@@ -59,7 +62,8 @@ CREATE TABLE {schema}.entry (
   escaped boolean NOT NULL,
   event text,
   data text NOT NULL,
-  PRIMARY KEY (channel, seq)
+  PRIMARY KEY (channel, seq),
+  CHECK (seq BETWEEN 1 AND 9007199254740991 AND nonce BETWEEN 0 AND 4294967295 AND prev_nonce BETWEEN 0 AND 4294967295)
 ) WITH (autovacuum_vacuum_scale_factor = 0.05);
 
 CREATE INDEX entry_key ON {schema}.entry (channel, key) WHERE key IS NOT NULL;

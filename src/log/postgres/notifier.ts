@@ -1,6 +1,9 @@
 /** The longest notification, in bytes: Postgres takes 7999. */
 const maxPayload = 7900
 
+/** Instead of channels that are too many. */
+export const anyChannel = '*'
+
 /** Between two notifications while there is much to tell, in milliseconds. */
 const spacingMs = 5
 
@@ -56,7 +59,7 @@ export class Notifier {
   #take(): string {
     const payload = [...this.#moved].map(([name, seq]) => `${name}:${seq}`).join(' ')
     this.#moved.clear()
-    return payload.length > maxPayload ? '*' : payload
+    return payload.length > maxPayload ? anyChannel : payload
   }
 }
 

@@ -15,6 +15,7 @@ import type {
   StoredEvent,
 } from '../event-log.js'
 import { HeadLookups } from '../head-lookups.js'
+import { Intake, type IntakeLog } from '../intake.js'
 import { randomNonce } from '../nonce.js'
 import type { RegistryLog, RegistryStore } from '../registry-store.js'
 import {
@@ -66,7 +67,8 @@ export function postgresEventLog(
   return new PostgresEventLog(options)
 }
 
-class PostgresEventLog implements StreamLog, RemoteLog, RegistryLog {
+class PostgresEventLog implements StreamLog, RemoteLog, RegistryLog, IntakeLog {
+  readonly intake = new Intake()
   readonly kind = 'postgres'
   readonly registry: RegistryStore
   readonly #schema: string
@@ -109,15 +111,15 @@ class PostgresEventLog implements StreamLog, RemoteLog, RegistryLog {
       { channel: schema, timeoutMs },
       this.#health,
       {
-        notification: (payload) => this.#followers.notified(payload),
+        notification: this.intake.guard((payload) => this.#followers.notified(payload)),
         listening: () => this.#followers.check(),
       },
     )
     this.#notifier = new Notifier((payload) => this.#notify(payload))
     const run = (task: Task) => this.#link.run(task)
-    this.#reads = new Reads(schema, this.#age, run)
+    this.#reads = new Reads(schema, this.#age, run, this.intake)
     const tell = (name: string, entries: readonly StoredEvent[]) => this.#added(name, entries)
-    this.#streams = new PostgresStreams(schema, { run, tell })
+    this.#streams = new PostgresStreams(schema, { run, tell, intake: this.intake })
     this.#appends = new Appends(schema, { ...resolved, age: this.#age }, { run, tell })
     this.#lookups = new HeadLookups({ maxNames: 20_000, isInTurn: true }, (names) =>
       this.#reads.heads(names),
@@ -138,6 +140,7 @@ class PostgresEventLog implements StreamLog, RemoteLog, RegistryLog {
         return this.#written(run(task))
       },
       keeps: (ms) => this.#purger.keeps(ms),
+      intake: this.intake,
     })
   }
 
@@ -256,13 +259,9 @@ class PostgresEventLog implements StreamLog, RemoteLog, RegistryLog {
       listening: () => this.#listening(),
       missed: () => this.#listener.check(),
       heads: (names: readonly string[]) => this.#lookups.heads(names),
-      looks: (names: readonly string[], after: readonly EntryId[]) =>
-        this.#reads.looks(
-          `The look at ${names.length} channels`,
-          names,
-          after.map(seqOf),
-          livePage,
-        ),
+      news: (names: readonly string[], after: readonly EntryId[]) =>
+        this.#reads.news(names, after, livePage),
+      intake: this.intake,
     }
   }
 

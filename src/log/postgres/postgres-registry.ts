@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { quote } from '../../core/errors.js'
 import type { StreamEnd } from '../../core/stream-end.js'
+import type { Intake } from '../intake.js'
 import type {
   NewRecord,
   RecordQuery,
@@ -19,6 +20,7 @@ export interface RegistryHost {
   run(task: Task): Promise<readonly Row[]>
   /** Something is kept for so many milliseconds after it was last heard of. */
   keeps(ms: number): void
+  readonly intake: Intake
 }
 
 /** The registry in Postgres. Whatever is lost on its way is sent again: rows say what was done by which call. */
@@ -76,7 +78,7 @@ export class PostgresRegistry implements RegistryStore {
   async get(id: string): Promise<RegistryRecord | undefined> {
     const text = 'SELECT * FROM {schema}.record_of($1)'
     const [row] = await this.#read(`The look at the record ${quote(id)}`, text, [storeText(id)])
-    return row === undefined ? undefined : parseRecord(row)
+    return row && this.#records([row])[0]
   }
 
   async list(query: RecordQuery): Promise<readonly RegistryRecord[]> {
@@ -92,7 +94,7 @@ export class PostgresRegistry implements RegistryStore {
             'SELECT * FROM {schema}.silent_records($1, $2)',
             [interval(query.silentMs), query.limit],
           )
-    return rows.map(parseRecord)
+    return this.#records(rows)
   }
 
   async count(silentMs: number): Promise<RegistryCounts> {
@@ -123,7 +125,7 @@ export class PostgresRegistry implements RegistryStore {
       text: 'SELECT * FROM {schema}.take_records($1, $2, $3, $4)',
       values: () => [interval(silentMs), holder, interval(holdMs), limit],
     })
-    return rows.map(parseRecord)
+    return this.#records(rows)
   }
 
   async settle(id: string, holder: string): Promise<boolean> {
@@ -131,6 +133,14 @@ export class PostgresRegistry implements RegistryStore {
     const values = [storeText(id), holder]
     const [row] = await this.#write(`The settling of the record ${quote(id)}`, text, values)
     return row?.settled as boolean
+  }
+
+  #records(rows: readonly Row[]): readonly RegistryRecord[] {
+    const records = rows.map(parseRecord).filter((record) => record !== undefined)
+    if (records.length < rows.length) {
+      this.#host.intake.drop('A record of the registry', 'it is left out')
+    }
+    return records
   }
 
   /** @param values - Follow the milliseconds that a lock may be waited for. */
@@ -169,13 +179,18 @@ function numberOf(value: unknown): number | undefined {
   return value === null || value === undefined ? undefined : Number(value)
 }
 
-function parseRecord(row: Row): RegistryRecord {
+/** @returns undefined for one that was registered by nobody. */
+function parseRecord(row: Row): RegistryRecord | undefined {
+  const [id, type, metadata] = [parseText(row.id), parseText(row.type), parseText(row.metadata)]
+  const user = row.owner === null ? undefined : parseText(row.owner)
+  const isWhole = id !== undefined && type !== undefined && metadata !== undefined
+  if (!isWhole || (user === undefined) !== (row.owner === null)) return undefined
   return {
-    id: parseText(row.id as string),
+    id,
     kind: row.kind as RegistryRecord['kind'],
-    type: parseText(row.type as string),
-    user: row.owner === null ? undefined : parseText(row.owner as string),
-    metadata: parseText(row.metadata as string),
+    type,
+    user,
+    metadata,
     startedAt: Number(row.started),
     lastHeartbeat: Number(row.heard),
     state: row.state as RecordState,

@@ -3,9 +3,10 @@ import { type EntryId, seqOf } from '../../core/entry-id.js'
 import type { EncodedEvent } from '../../core/event.js'
 import { quoteName } from '../../core/log-names.js'
 import type { StoredEvent } from '../event-log.js'
+import { type Intake, unreadableFrom } from '../intake.js'
 import { randomNonce } from '../nonce.js'
 import type { Claim, Claimed, Lease, Produced, Production, StreamInfo } from '../stream-log.js'
-import { escapeTexts, packEntries, parseEntry } from './format.js'
+import { escapeTexts, idOf, packEntries, parseEntry, unknownPlace } from './format.js'
 import { lockMs, type Task } from './link.js'
 import type { Row } from './statements.js'
 
@@ -14,6 +15,7 @@ export interface StreamHost {
   run(task: Task): Promise<readonly Row[]>
   /** Tells followers, here and elsewhere. They may have been told already. */
   tell(name: string, entries: readonly StoredEvent[]): void
+  readonly intake: Intake
 }
 
 /** Streams in Postgres. Whatever is lost on its way is sent again: the server knows what it has done. */
@@ -41,7 +43,7 @@ export class PostgresStreams {
       )
       const outcome = row?.outcome as Claimed['outcome']
       if (outcome === 'channel') return { outcome }
-      const info = infoOf(row)
+      const info = this.#infoOf(channel, row)
       // It has ended, or passed its age, in the same moment.
       if (typeof info === 'object') return { outcome: info.end ? 'ended' : outcome, info }
     }
@@ -89,7 +91,7 @@ export class PostgresStreams {
        CROSS JOIN LATERAL {schema}.inspect(e.name, $2) i`,
       (waitMs) => [name, waitMs, escaped, event ?? null, data],
     )
-    const info = infoOf(row)
+    const info = this.#infoOf(channel, row)
     if (typeof info !== 'object') return undefined
     if (info.end !== undefined) this.#host.tell(name, [info.end])
     return info
@@ -100,7 +102,7 @@ export class PostgresStreams {
     const text = 'SELECT * FROM {schema}.inspect($1, $2)'
     const what = `The look at ${quoteName(channel)}`
     const [row] = await this.#run(what, text, (waitMs) => [name, waitMs])
-    return infoOf(row)
+    return this.#infoOf(channel, row)
   }
 
   async drop(channel: string): Promise<boolean> {
@@ -111,6 +113,19 @@ export class PostgresStreams {
       waitMs,
     ])
     return row?.dropped as boolean
+  }
+
+  /** What the function `inspect` has answered. An end that cannot be read says nothing but that it is one. */
+  #infoOf(channel: string, row: Row | undefined): StreamInfo | 'channel' | undefined {
+    if (row?.kind === 'channel') return 'channel'
+    if (row?.kind !== 'stream') return undefined
+    const [origin, head] = [idOf(row.origin) ?? unknownPlace, idOf(row.id) ?? unknownPlace]
+    const end = row.ended ? (parseEntry(row) ?? unreadableFrom(origin, head)) : undefined
+    if (origin === unknownPlace || head === unknownPlace || end?.isUnreadable) {
+      const what = `The state of the stream ${quoteName(channel)}`
+      this.#host.intake.drop(what, 'it counts as orphaned, or lost')
+    }
+    return { origin, head, startedAt: Number(row.started), end }
   }
 
   /** @param values - Gets how many milliseconds a lock may be waited for. */
@@ -133,16 +148,4 @@ function partsOf(id: EntryId | undefined): readonly (number | null)[] {
 
 function interval(ms: number): string {
   return `${ms} milliseconds`
-}
-
-/** What the function `inspect` has answered. */
-function infoOf(row: Row | undefined): StreamInfo | 'channel' | undefined {
-  if (row?.kind === 'channel') return 'channel'
-  if (row?.kind !== 'stream') return undefined
-  return {
-    origin: row.origin as EntryId,
-    head: row.id as EntryId,
-    startedAt: Number(row.started),
-    end: row.ended ? parseEntry(row) : undefined,
-  }
 }

@@ -1,54 +1,96 @@
-import { encodeChannelName } from '../../core/cursor.js'
+import { decodeChannelName, encodeChannelName } from '../../core/cursor.js'
 import { type EntryId, isEntryId, seqOf } from '../../core/entry-id.js'
 import { quoteName } from '../../core/log-names.js'
-import type { Page, PageLimit, ReadFrom } from '../event-log.js'
+import type { Page, PageLimit, ReadFrom, StoredEvent } from '../event-log.js'
+import { chained, type Intake } from '../intake.js'
 import { randomNonce } from '../nonce.js'
-import { type Look, parseLooks } from './format.js'
+import { idOf, type Look, parseLooks, unknownPlace } from './format.js'
 import type { Task } from './link.js'
 import type { Row } from './statements.js'
+
+/** What has come behind an entry of a channel. */
+export interface News {
+  readonly head: EntryId
+  /** undefined where the log does not have the place of that entry. */
+  readonly entries: readonly StoredEvent[] | undefined
+}
 
 /** Reads channels, which are made by being looked at. */
 export class Reads {
   readonly #schema: string
   readonly #age: string
   readonly #run: (task: Task) => Promise<readonly Row[]>
+  readonly #intake: Intake
 
   /** @param age - That of the log, as Postgres writes intervals. */
-  constructor(schema: string, age: string, run: (task: Task) => Promise<readonly Row[]>) {
+  constructor(
+    schema: string,
+    age: string,
+    run: (task: Task) => Promise<readonly Row[]>,
+    intake: Intake,
+  ) {
     this.#schema = schema
     this.#age = age
     this.#run = run
+    this.#intake = intake
   }
 
   async page(channel: string, from: ReadFrom, limit: PageLimit): Promise<Page> {
-    const earliest = () => this.#look(channel, null, limit)
+    const earliest = () => this.#page(channel, null, limit)
     if (typeof from === 'object' || from === 'earliest') {
       // Of none, there is nothing behind the last that can be.
       const last = from === 'earliest' ? null : -from.last || Number.MAX_SAFE_INTEGER
-      const { entries, head } = await this.#look(channel, last, limit)
-      return { entries, gap: undefined, head }
+      return { ...(await this.#page(channel, last, limit)), gap: undefined }
     }
-    if (!isEntryId(from)) return { ...pageOf(await earliest()), gap: 'unknown' }
+    if (!isEntryId(from)) return { ...(await earliest()), gap: 'unknown' }
     const look = await this.#look(channel, seqOf(from), limit)
-    if (from === look.head) return { entries: [], gap: undefined, head: look.head }
     const { anchor, entries, head } = look
-    if (anchor === from || (anchor === undefined && entries[0]?.prevId === from)) {
-      return { entries, gap: undefined, head }
-    }
+    const behind = this.#behind(encodeChannelName(channel), look, from)
+    if (behind !== undefined) return { entries: behind, gap: undefined, head }
     const trimmedTo = anchor === undefined ? (entries[0]?.prevId ?? head) : '0-0'
     const gap = seqOf(from) < seqOf(trimmedTo) ? 'trimmed' : 'unknown'
     // It begins at the place that was asked for, which may be behind the earliest one.
     const isEarliest = anchor === undefined && entries.length > 0
-    return { ...pageOf(isEarliest ? look : await earliest()), gap }
+    return { ...(isEarliest ? this.#pageOf(channel, look) : await earliest()), gap }
   }
 
   /**
-   * What is there of several channels, in one query.
+   * What has come behind an entry of each channel, in one query.
    *
    * @param names - As they are stored.
-   * @param from - For each null for the earliest entry, -n for the last n, or the `seq` of the entry before.
    */
-  async looks(
+  async news(
+    names: readonly string[],
+    after: readonly EntryId[],
+    limit: PageLimit,
+  ): Promise<(News | undefined)[]> {
+    const what = `The look at ${names.length} channels`
+    const looks = await this.#looks(what, names, after.map(seqOf), limit)
+    return looks.map((look, i) => {
+      const entries = look && this.#behind(names[i] as string, look, after[i] as EntryId)
+      return look && { head: look.head, entries }
+    })
+  }
+
+  /** @returns What comes behind an entry; undefined where the log does not have its place. */
+  #behind(name: string, look: Look, after: EntryId): readonly StoredEvent[] | undefined {
+    const { head, anchor, entries } = look
+    if (after === head) return []
+    if (after !== (anchor ?? entries[0]?.prevId ?? head)) return undefined
+    return this.#chained(name, after, look)
+  }
+
+  #chained(name: string, after: EntryId | undefined, look: Look): readonly StoredEvent[] {
+    const entries = chained(after, look.entries, look.head)
+    if (entries.some(({ isUnreadable }) => isUnreadable)) {
+      const what = `An entry of the channel ${quoteName(decodeChannelName(name) ?? name)}`
+      this.#intake.drop(what, 'its readers are told')
+    }
+    return entries
+  }
+
+  /** @param from - For each null for the earliest entry, -n for the last n, or the `seq` of the entry before. */
+  async #looks(
     what: string,
     names: readonly string[],
     from: readonly (number | null)[],
@@ -72,13 +114,26 @@ export class Reads {
       values: () => [names, names.map(randomNonce), this.#age],
     }
     const rows = await this.#runWhole(task, names.length)
-    return new Map(rows.map(({ i, head }) => [names[Number(i) - 1] as string, head as EntryId]))
+    return new Map(
+      rows.map(({ i, head }) => [names[Number(i) - 1] as string, idOf(head) ?? unknownPlace]),
+    )
   }
 
   async #look(channel: string, from: number | null, limit: PageLimit): Promise<Look> {
     const what = `The read of ${quoteName(channel)}`
-    const [look] = await this.looks(what, [encodeChannelName(channel)], [from], limit)
+    const [look] = await this.#looks(what, [encodeChannelName(channel)], [from], limit)
     return look as Look
+  }
+
+  async #page(channel: string, from: number | null, limit: PageLimit) {
+    return this.#pageOf(channel, await this.#look(channel, from, limit))
+  }
+
+  #pageOf(channel: string, look: Look): Pick<Page, 'entries' | 'head'> {
+    return {
+      entries: this.#chained(encodeChannelName(channel), undefined, look),
+      head: look.head,
+    }
   }
 
   /** A channel may be purged after it was seen to be there, and before it was looked at: then again. */
@@ -88,8 +143,4 @@ export class Reads {
       if (new Set(rows.map(({ i }) => i)).size === count) return rows
     }
   }
-}
-
-function pageOf({ entries, head }: Look): Pick<Page, 'entries' | 'head'> {
-  return { entries, head }
 }

@@ -42,7 +42,10 @@ CREATE TABLE {schema}.record (
   end_token uuid,
   holder text COLLATE "C",
   held_until timestamptz,
-  settled boolean NOT NULL DEFAULT false
+  settled boolean NOT NULL DEFAULT false,
+  CHECK (kind IN ('stream', 'connection')),
+  CHECK (state IN ('completed', 'failed', 'aborted', 'orphaned', 'expired')),
+  CHECK (isfinite(started_at) AND isfinite(heard_at) AND isfinite(ended_at))
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05);
 
 CREATE INDEX record_owner ON {schema}.record (hashtextextended(owner, 0), started_at) WHERE owner IS NOT NULL;

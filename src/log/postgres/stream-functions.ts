@@ -1,3 +1,5 @@
+import { replacing } from './functions.js'
+
 /**
  * What is atomic about streams: channels that have a `lease_token`. Each function may be called again when its
  * answer was lost: tokens and ids tell what was done already.
@@ -18,7 +20,8 @@ DECLARE
   v_now timestamptz := greatest(clock_timestamp(), c.head_at);
 BEGIN
   INSERT INTO {schema}.entry (channel, seq, nonce, prev_nonce, at, start, escaped, event, data)
-  VALUES (c.id, c.head_seq + 1, 0, c.head_nonce, v_now, c.bytes, p_escaped, p_event, p_data);
+  VALUES (c.id, c.head_seq + 1, 0, c.head_nonce, v_now, c.bytes, p_escaped, p_event, p_data)
+  ${replacing};
   UPDATE {schema}.channel SET head_seq = c.head_seq + 1, head_nonce = 0, head_at = v_now, closed_at = v_now,
     bytes = c.bytes + coalesce(octet_length(p_event), 0) + octet_length(p_data), expires_at = v_now + c.max_age,
     purge_at = least(purge_at, v_now + c.max_age)
@@ -185,12 +188,13 @@ BEGIN
     CASE WHEN p_flags[i] & 2 = 2
       THEN convert_from(substring(p_payload FROM p_at[3*i-1] + 1 FOR p_at[3*i] - p_at[3*i-1]), 'UTF8') END,
     convert_from(substring(p_payload FROM p_at[3*i] + 1 FOR p_at[3*i+1] - p_at[3*i]), 'UTF8')
-  FROM generate_series(1, n) i;
+  FROM generate_series(1, n) i
+  ${replacing};
   v_bytes := c.bytes + (SELECT sum(p_at[3*i+1] - p_at[3*i-1]) FROM generate_series(1, n) i);
   c.first_seq := greatest(c.first_seq, v_head - p_max_events + 1);
   IF v_bytes - c.first_start > p_max_bytes THEN
     SELECT seq, start INTO c.first_seq, c.first_start FROM {schema}.entry
-    WHERE channel = c.id AND seq >= c.first_seq AND (v_bytes - start <= p_max_bytes OR seq = v_head)
+    WHERE channel = c.id AND seq BETWEEN c.first_seq AND v_head AND (v_bytes - start <= p_max_bytes OR seq = v_head)
     ORDER BY seq LIMIT 1;
   END IF;
   IF c.first_seq - c.kept_seq >= 128

@@ -108,7 +108,7 @@ class RedisEventLog implements StreamLog, RemoteLog, RegistryLog, IntakeLog {
       check: () => this.#subscriptions.check(),
     })
     this.#streams = new RedisStreams(prefix, this.#link, this.intake, limits, link.timeoutMs)
-    this.registry = new RedisRegistry(prefix, this.#link, link.timeoutMs)
+    this.registry = new RedisRegistry(prefix, this.#link, this.intake, link.timeoutMs)
   }
 
   ready(): Promise<void> {

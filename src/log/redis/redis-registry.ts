@@ -1,5 +1,6 @@
 import { quote } from '../../core/errors.js'
 import type { StreamEnd } from '../../core/stream-end.js'
+import type { Intake } from '../intake.js'
 import { randomNonce } from '../nonce.js'
 import type {
   NewRecord,
@@ -37,14 +38,16 @@ export class RedisRegistry implements RegistryStore {
   readonly #prefix: string
   readonly #keys: readonly string[]
   readonly #link: Link
+  readonly #intake: Intake
   /** For how long an answer is kept that cannot be found again elsewhere. */
   readonly #repeatMs: number
 
   /** @param timeoutMs - For how long a call is repeated. */
-  constructor(prefix: string, link: Link, timeoutMs: number) {
+  constructor(prefix: string, link: Link, intake: Intake, timeoutMs: number) {
     this.#prefix = prefix
     this.#keys = registryKeys(prefix)
     this.#link = link
+    this.#intake = intake
     this.#repeatMs = timeoutMs + 1000
   }
 
@@ -88,7 +91,7 @@ export class RedisRegistry implements RegistryStore {
 
   async get(id: string): Promise<RegistryRecord | undefined> {
     const parts = await this.#read(`The look at the record ${quote(id)}`, 'get', [packText(id)])
-    return parseRecords(parts as string[])[0]
+    return this.#records(parts as string[])[0]
   }
 
   async list(query: RecordQuery): Promise<readonly RegistryRecord[]> {
@@ -100,7 +103,7 @@ export class RedisRegistry implements RegistryStore {
             String(query.silentMs),
             limit,
           ])
-    return parseRecords(parts as string[])
+    return this.#records(parts as string[])
   }
 
   async count(silentMs: number): Promise<RegistryCounts> {
@@ -127,12 +130,22 @@ export class RedisRegistry implements RegistryStore {
 
   async take({ silentMs, holder, holdMs, limit }: Take): Promise<readonly RegistryRecord[]> {
     const args = [String(silentMs), holder, String(holdMs), String(limit)]
-    return parseRecords((await this.#write('The take of silent records', 'take', args)) as string[])
+    return this.#records(
+      (await this.#write('The take of silent records', 'take', args)) as string[],
+    )
   }
 
   async settle(id: string, holder: string): Promise<boolean> {
     const what = `The settling of the record ${quote(id)}`
     return (await this.#write(what, 'settle', [packText(id), holder])) === 1
+  }
+
+  #records(parts: readonly string[]): readonly RegistryRecord[] {
+    const records = parseRecords(parts)
+    if (records.length < parts.length / 2) {
+      this.#intake.drop('A record of the registry', 'it is left out')
+    }
+    return records
   }
 
   #read(what: string, name: Name, args: readonly string[]): Promise<unknown> {

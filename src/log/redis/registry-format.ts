@@ -1,4 +1,5 @@
 import { decodeChannelName, encodeChannelName } from '../../core/cursor.js'
+import { parseJson } from '../../core/json.js'
 import type { NewRecord, RecordState, RegistryRecord } from '../registry-store.js'
 
 /** The keys of a registry, in the order in which scripts take them. */
@@ -27,8 +28,11 @@ export function packText(text: string): string {
     : `${escaped}${JSON.stringify(text)}`
 }
 
-function unpackText(text: string): string {
-  return text.startsWith(escaped) ? (JSON.parse(text.slice(escaped.length)) as string) : text
+/** @returns undefined for what {@link packText} has not given. */
+function unpackText(text: string): string | undefined {
+  if (!text.startsWith(escaped)) return text
+  const value = parseJson(text.slice(escaped.length))
+  return typeof value === 'string' ? value : undefined
 }
 
 /** A user as it is in the order of users: `[A-Za-z0-9._%-]`. */
@@ -47,32 +51,44 @@ export function packRecord({
 
 /**
  * What scripts tell of records: id, then `<when silence begins> <lifetime> <pause>` and, unless it is active,
- * `<state> <since when> <last heartbeat>`, LF, `<startedAt> <token> <user>`, LF, and what was packed.
+ * `<state> <since when> <last heartbeat>`, LF, `<startedAt> <token> <user>`, LF, and what was packed. Those that
+ * were registered by nobody are left out.
  */
 export function parseRecords(parts: readonly string[]): readonly RegistryRecord[] {
   const records: RegistryRecord[] = []
   for (let i = 0; i < parts.length; i += 2) {
-    records.push(parseRecord(unpackText(parts[i] as string), parts[i + 1] as string))
+    const record = parseRecord(unpackText(parts[i] as string), parts[i + 1] as string)
+    if (record !== undefined) records.push(record)
   }
   return records
 }
 
-function parseRecord(id: string, text: string): RegistryRecord {
-  const ends: number[] = []
-  for (let i = 0; i < 3; i++) ends.push(text.indexOf('\n', (ends[i - 1] ?? -1) + 1))
-  const [stateEnd = 0, headerEnd = 0, whatEnd = 0] = ends
-  const [silentSince, , pauseMs, state, endedAt, lastHeartbeat] = text.slice(0, stateEnd).split(' ')
-  const [startedAt, , user] = text.slice(stateEnd + 1, headerEnd).split(' ')
-  const kindEnd = text.indexOf(' ', headerEnd)
+const layout = new RegExp(
+  '^(?<silentSince>[\\d.]*) \\d+ (?<pauseMs>\\d+)' +
+    '(?: (?<state>completed|failed|aborted|orphaned|expired) (?<endedAt>\\d+) (?<heard>\\d+)(?: \\S+)?)?\\n' +
+    '(?<startedAt>\\d+) \\S+ (?<user>\\S*)\\n' +
+    '(?<kind>stream|connection) (?<type>.*)\\n(?<metadata>[^]*)$',
+)
+
+function parseRecord(id: string | undefined, text: string): RegistryRecord | undefined {
+  const groups = layout.exec(text)?.groups
+  if (id === undefined || groups === undefined) return undefined
+  const { silentSince, pauseMs, state = 'active', endedAt, heard, startedAt, user } = groups
+  const type = parseJson(groups.type ?? '')
+  const metadata = unpackText(groups.metadata ?? '')
+  const owner = user ? unpackText(decodeChannelName(user) ?? escaped) : undefined
+  if (typeof type !== 'string' || metadata === undefined || !user !== (owner === undefined)) {
+    return undefined
+  }
   return {
     id,
-    kind: text.slice(headerEnd + 1, kindEnd) as RegistryRecord['kind'],
-    type: JSON.parse(text.slice(kindEnd + 1, whatEnd)) as string,
-    user: user ? unpackText(decodeChannelName(user) ?? '') : undefined,
-    metadata: unpackText(text.slice(whatEnd + 1)),
+    kind: groups.kind as RegistryRecord['kind'],
+    type,
+    user: owner,
+    metadata,
     startedAt: Number(startedAt),
-    lastHeartbeat: Number(lastHeartbeat ?? Number(silentSince) - Number(pauseMs)),
-    state: (state ?? 'active') as RecordState,
+    lastHeartbeat: Number(heard ?? Number(silentSince) - Number(pauseMs)),
+    state: state as RecordState,
     endedAt: endedAt === undefined ? undefined : Number(endedAt),
   }
 }

@@ -40,7 +40,7 @@ local records, states, active, ended, users, due, holds = unpack(KEYS)
 local function whole(n) return string.format('%.0f', n) end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
--- Lifetime, pause, state, since when, last heartbeat, token of the end.
+-- Lifetime, pause, state, since when, last heartbeat, token of the end; nothing of what is no state.
 local function parse(state)
   local lifetime, pause, name, at, heard, token =
     string.match(state, '^(%d+) (%d+) ?(%a*) ?(%d*) ?(%d*) ?(%S*)')
@@ -75,12 +75,14 @@ local function sweep()
   for i, id in ipairs(ids) do
     local lifetime, pause, name, at, heard
     if found[i] then lifetime, pause, name, at, heard = parse(found[i]) end
-    if name == '' and silentSince[i] then
+    if not lifetime then
+      at = nil
+    elseif name == '' and silentSince[i] then
       at = silentSince[i] - pause
       heard = whole(at)
     end
     -- When it expires. Nobody finds one that has expired already, or was lost in part.
-    at = name ~= 'expired' and tonumber(at)
+    at = lifetime and name ~= 'expired' and tonumber(at)
     at = at and at + lifetime
     if not at or at + lifetime <= now then
       gone[#gone + 1] = id
@@ -152,6 +154,9 @@ for i = 2, #ARGV, 6 do
     local _, _, name = parse(state)
     if known == token then
       state = 'own'
+    elseif not name then
+      forget({ id })
+      state = false
     elseif ARGV[i + 3] == '' and name ~= 'expired' then
       registered = '0'
     else
@@ -241,7 +246,7 @@ return tell(ARGV)
 const listOfUser = `${common}
 local found = redis.call('ZREVRANGEBYLEX', users, '(' .. ARGV[1] .. '~:', '[' .. ARGV[1] .. '~', 'LIMIT', 0, ARGV[2])
 local ids = {}
-for i, member in ipairs(found) do ids[i] = string.match(member, '^[^~]*~%d+~(.*)$') end
+for _, member in ipairs(found) do ids[#ids + 1] = string.match(member, '^[^~]*~%d+~(.*)$') end
 return tell(ids)
 `
 
@@ -274,6 +279,7 @@ local id, token = ARGV[1], ARGV[4]
 local state = redis.call('HGET', states, id)
 if not state then return false end
 local lifetime, pause, name, _, _, known = parse(state)
+if not lifetime then return false end
 if name ~= '' then return known == token and 1 or 0 end
 local heard = (redis.call('ZSCORE', active, id) or now + pause) - pause
 redis.call('ZREM', active, id)
@@ -295,13 +301,19 @@ local taken, offset, step = {}, 0, math.min(math.max(limit, 100), ${maxRecords})
 repeat
   local ids = redis.call('ZRANGEBYSCORE', active, '-inf', before(ARGV[1]), 'LIMIT', offset, step)
   local held = #ids > 0 and redis.call('HMGET', holds, unpack(ids))
+  local found = #ids > 0 and redis.call('HMGET', states, unpack(ids))
+  local gone = {}
   for i, id in ipairs(ids) do
     local owner, untilWhen, settled = string.match(held[i] or '', '^(%S+) (%d+) (%d)$')
-    if #taken < limit and (not owner or owner == holder or tonumber(untilWhen) <= now) then
+    if not found[i] then
+      gone[#gone + 1] = id
+    elseif #taken < limit and (not owner or owner == holder or tonumber(untilWhen) <= now) then
       redis.call('HSET', holds, id, holder .. ' ' .. till .. ' ' .. (settled or '0'))
       taken[#taken + 1] = id
     end
   end
+  -- Nobody has registered them, and they would be first for ever.
+  forget(gone)
   offset = offset + step
 until #ids < step or #taken >= limit
 if #taken > 0 then keep(0) end
