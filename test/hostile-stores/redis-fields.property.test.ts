@@ -87,11 +87,9 @@ for (const driver of ['ioredis', 'redis'] as const) {
         // A stream, or what looks like a closed channel, takes nothing.
         if (appended === undefined) return
         const { entries, gap } = await log.read('a', String(head), page)
-        expect(entries.slice(-2)).toMatchObject([
-          { id: appended[0]?.id, data: '4' },
-          { id: appended[1]?.id, data: '5' },
-        ])
         // What is behind a head that was never there is told by a gap.
+        const added = gap === undefined ? ['4', '5'] : ['5']
+        expect(entries.slice(-added.length).map(({ data }) => data)).toEqual(added)
         if (gap === undefined) expect(entries).toHaveLength(2)
       })
       await fc.assert(property, { numRuns: 300 })
