@@ -68,15 +68,12 @@ export class EventStream<Channels extends object = AnyChannels> extends Callable
   readonly streams: EventStreams
   readonly #options: ResolvedOptions
   readonly #observer = new Observer(this)
-  readonly #onError: (error: unknown) => void
   readonly #hub: Hub
   readonly #gate: Gate
   readonly #grip: Grip | undefined
   readonly #publisher: Publisher
-  readonly #admission: Admission
   readonly #tracks: Tracks
-  /** Of all requests that go by `run`. */
-  readonly #runHost: EndpointHost
+  readonly #host: EndpointHost
   readonly #since = new Date()
   #closing: Promise<void> | undefined
 
@@ -87,7 +84,6 @@ export class EventStream<Channels extends object = AnyChannels> extends Callable
     const { log, grip, keepAlive, maxEventBytes, schemas } = this.#options
     const observer = this.#observer
     const onError = errorReporter(this.#options, observer, () => this.#closing !== undefined)
-    this.#onError = onError
     observer.onClose(intakeOf(log)?.watch(onError) ?? (() => undefined))
     const keepAliveText =
       keepAlive === 'comment'
@@ -109,7 +105,7 @@ export class EventStream<Channels extends object = AnyChannels> extends Callable
       options: this.#options.streams,
       track: (track) => this.#tracks.stream(track),
       relay,
-      newHost: () => this.#newHost(),
+      endpointHost: () => this.#host,
       kick: (name) => this.#kick(name),
       count: (name) => this.#hub.count(name),
       observer,
@@ -136,8 +132,17 @@ export class EventStream<Channels extends object = AnyChannels> extends Callable
     }
     const logged = new LoggedPublisher(log, maxEventBytes, observer, this.#grip?.relay)
     this.#publisher = schemas ? new CheckedPublisher(logged, schemas, observer) : logged
-    this.#admission = new Admission(this.#options)
-    this.#runHost = this.#newHost()
+    this.#host = {
+      hub: this.#hub,
+      admission: new Admission(this.#options),
+      observer,
+      gate: this.#gate,
+      grip: this.#grip?.front,
+      tracker: this.#tracks,
+      whenUnavailable: this.#options.whenUnavailable,
+      isClosing: () => this.#closing !== undefined,
+      onError,
+    }
   }
 
   /**
@@ -153,8 +158,7 @@ export class EventStream<Channels extends object = AnyChannels> extends Callable
     checkRouteOptions(options)
     const { maxChannelsPerConnection } = this.#options
     const resolve = channelResolver(sources, maxChannelsPerConnection)
-    // A path of its own for recovery links: something may stand in front of other routes.
-    return new Endpoint(this.#newHost(), resolve, options).handler
+    return new Endpoint(this.#host, resolve, options).handler
   }
 
   /**
@@ -174,7 +178,7 @@ export class EventStream<Channels extends object = AnyChannels> extends Callable
     checkRouteOptions(options)
     const { maxChannelsPerConnection } = this.#options
     const resolve = async () => checkChannels([channels].flat(), maxChannelsPerConnection)
-    return new Endpoint<Req>(this.#runHost, resolve, options).serve(req, res)
+    return new Endpoint<Req>(this.#host, resolve, options).serve(req, res)
   }
 
   /**
@@ -197,7 +201,7 @@ export class EventStream<Channels extends object = AnyChannels> extends Callable
       const names = typeof channels === 'function' ? await channels() : channels
       return checkChannels([names].flat(), maxChannelsPerConnection)
     }
-    return answerFetch(request, this.#runHost, resolve, options)
+    return answerFetch(request, this.#host, resolve, options)
   }
 
   /**
@@ -340,21 +344,6 @@ export class EventStream<Channels extends object = AnyChannels> extends Callable
   async #kick(name: string): Promise<void> {
     await this.#hub.kick(name)
     await this.#grip?.kick(name)
-  }
-
-  #newHost(): EndpointHost {
-    const front = this.#grip?.front
-    return {
-      hub: this.#hub,
-      admission: this.#admission,
-      observer: this.#observer,
-      gate: this.#gate,
-      grip: front && { front, link: front.makeLink() },
-      tracker: this.#tracks,
-      whenUnavailable: this.#options.whenUnavailable,
-      isClosing: () => this.#closing !== undefined,
-      onError: this.#onError,
-    }
   }
 
   /** What a stream's log has: proxies are told, and of its end too, as they hold its readers. */

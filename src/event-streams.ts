@@ -24,7 +24,7 @@ export type StreamRouteOptions<Req = RequestLike> = Omit<RouteOptions<Req>, 'sta
 export type RequestSource<Req = RequestLike> = (req: Req, context: SourceContext) => Source
 
 export interface EventStreamsHost extends StreamsHost {
-  newHost(): EndpointHost
+  endpointHost(): EndpointHost
   /** Ends the connections that listen to a name in the log, wherever they are. */
   kick(name: string): Promise<void>
   /** How many of this process listen to it. */
@@ -34,17 +34,10 @@ export interface EventStreamsHost extends StreamsHost {
 /** {@link Streams}, and how requests are answered with them. */
 export class EventStreams extends Streams {
   readonly #host: EventStreamsHost
-  /** Of all that comes by `fetch`. */
-  #ownFetchHost: EndpointHost | undefined
 
   constructor(host: EventStreamsHost) {
     super(host)
     this.#host = host
-  }
-
-  get #fetchHost(): EndpointHost {
-    this.#ownFetchHost ??= this.#host.newHost()
-    return this.#ownFetchHost
   }
 
   /**
@@ -73,7 +66,7 @@ export class EventStreams extends Streams {
       const tracking = async () => track && toTrack(track, req)
       return this.#begin(req.method, name as string, cursor, make, tracking)
     }
-    const host = this.#host.newHost()
+    const host = this.#host.endpointHost()
     if (track !== undefined) host.tracker.checkLog()
     return new Endpoint(host, resolve, rest, begin).handler
   }
@@ -99,7 +92,7 @@ export class EventStreams extends Streams {
     const begin: Begin<Request> = ({ method }, [name], cursor) =>
       this.#begin(method, name as string, cursor, source, tracking)
     const resolve = async () => [streamName(checkChannel(id))]
-    return answerFetch(request, this.#fetchHost, resolve, rest, begin)
+    return answerFetch(request, this.#host.endpointHost(), resolve, rest, begin)
   }
 
   /**

@@ -12,6 +12,7 @@ export interface GripSettings extends GripConfig {
   readonly linkPath: string | undefined
   readonly basePath: string
   readonly pollMs: number
+  readonly maxLinks: number
 }
 
 export const gripOptionNames = [
@@ -23,6 +24,7 @@ export const gripOptionNames = [
   'gripLinkPath',
   'gripBasePath',
   'gripPollMs',
+  'gripMaxLinks',
 ] as const satisfies (keyof EventStreamOptions)[]
 
 /**
@@ -39,11 +41,13 @@ export function resolveGripOptions(options: EventStreamOptions): GripSettings | 
     gripLinkPath,
     gripBasePath = '',
     gripPollMs = 30_000,
+    gripMaxLinks = 10,
   } = options
   check('gripPrefix', gripPrefix, prefixPattern, prefixWant)
   check('gripLinkPath', gripLinkPath ?? '/', pathPattern, "a path such as '/event-links'")
   check('gripBasePath', gripBasePath || '/', pathPattern, "a path such as '/api'")
   checkWhole('gripPollMs', gripPollMs, 1000, 240_000)
+  checkWhole('gripMaxLinks', gripMaxLinks, 1, 1000)
   // Not quoted: it is a secret, even of the wrong kind.
   if (gripSecret !== undefined && (typeof gripSecret !== 'string' || gripSecret === '')) {
     throw new EventStreamError(
@@ -74,6 +78,7 @@ export function resolveGripOptions(options: EventStreamOptions): GripSettings | 
     linkPath: gripLinkPath,
     basePath: gripBasePath.replace(/\/$/, ''),
     pollMs: gripPollMs,
+    maxLinks: gripMaxLinks,
   }
 }
 

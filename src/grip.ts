@@ -5,6 +5,7 @@ import { type EventLog, isRemoteLog } from './log/event-log.js'
 import { GripFront } from './middleware/grip/front.js'
 import { FunctionKicks, type HeldStream, heldStream } from './middleware/grip/function-kicks.js'
 import { GripHold } from './middleware/grip/hold.js'
+import { RecoveryLinks } from './middleware/grip/link.js'
 import { ChannelProof } from './middleware/grip/proof.js'
 import type { Observer } from './observe/observer.js'
 import type { ResolvedOptions } from './options.js'
@@ -46,6 +47,7 @@ export class Grip {
     this.#kicks = new FunctionKicks(onError)
     this.#pollMs = settings.pollMs
     const proof = new ChannelProof(settings.secret, settings.prefix)
+    const links = new RecoveryLinks(settings)
     const demand = maxChannelsPerConnection > 1 ? this.#makeDemand(log) : undefined
     this.front = new GripFront({
       ...settings,
@@ -53,6 +55,7 @@ export class Grip {
         ...settings,
         log,
         proof,
+        links,
         kicks: this.#kicks,
         onComposed: async () => demand?.note(),
         keepAliveMs,
@@ -60,6 +63,7 @@ export class Grip {
         isKicked: (channels, since) => host.isKicked(channels, since),
         onError,
       }),
+      links,
       proof,
       kicks: this.#kicks,
       isClosing: () => host.isClosing(),

@@ -137,10 +137,18 @@ export interface EventStreamOptions<Channels = AnyChannels> {
    */
   readonly gripSecret?: string | undefined
   /**
-   * Path of {@link EventStream.linkHandler}, for applications that ask for a cookie at the path of the
-   * stream: proxies send none. By default proxies ask at the path of the stream.
+   * Path of {@link EventStream.linkHandler}, where proxies ask for what their clients missed. By default they ask at
+   * the path of each client's own request, without its query and cookies; then no more than `gripMaxLinks` different
+   * paths are held.
    */
   readonly gripLinkPath?: string | undefined
+  /**
+   * How many different links, of path and host, clients may be held with at once. Clients with others are served
+   * through the proxy, and not held by it. Pushpin follows ten different links per second, and delivers nothing to a
+   * client that waits for its turn.
+   * @defaultValue 10
+   */
+  readonly gripMaxLinks?: number | undefined
   /**
    * What the proxy takes away from the beginning of paths before it sends them on: `/api`.
    * @defaultValue ''

@@ -7,11 +7,13 @@ const { EventStream } = await import(process.env.HEADWATER ?? '../../dist/index.
 const { GRIP_URL, REDIS_URL, MAX_CHANNELS } = process.env
 const eventStream = new EventStream({
   grip: GRIP_URL,
+  gripLinkPath: '/links',
   redis: REDIS_URL,
   maxChannelsPerConnection: MAX_CHANNELS && Number(MAX_CHANNELS),
 })
 await eventStream.ready()
 const app = express()
+app.get('/links', eventStream.linkHandler())
 app.get('/c/:id', eventStream('c{id}'))
 
 /** Requests by which the proxy asks for what its clients have not got. */

@@ -24,6 +24,7 @@ const log = REDIS_URL ? redisEventLog({ redis: REDIS_URL }) : memoryEventLog()
 const eventStream = new EventStream({
   log,
   grip: GRIP_URL || undefined,
+  gripLinkPath: '/grip-links',
   // Short, for people who wait for a death to be noticed. The defaults are 30 s, 15 s and 2 min.
   gripPollMs: 5000,
   registry: { heartbeatMs: 1000, orphanAfterMs: 20_000 },
@@ -40,6 +41,9 @@ try {
 app.disable('x-powered-by')
 app.use(securityHeaders)
 app.use('/assets', assets)
+
+// Where the proxy asks for what its clients missed: none of the paths of visitors, which may stop answering.
+app.get('/grip-links', eventStream.linkHandler())
 
 for (const name of ['room', 'page', 'answer', 'job']) {
   app.param(name, (_req, _res, next, id: string) => {

@@ -15,6 +15,7 @@ export type EventStreamErrorCode =
   | 'ERR_FIELD'
   | 'ERR_FORBIDDEN'
   | 'ERR_GRIP_LINK'
+  | 'ERR_GRIP_NOT_HELD'
   | 'ERR_GRIP_REQUIRED'
   | 'ERR_GRIP_SIGNATURE'
   | 'ERR_HEAD_SENT'

@@ -2,7 +2,6 @@ import type { ServerResponse } from 'node:http'
 import { asError } from '../core/errors.js'
 import type { ChannelResolver } from './channel-source.js'
 import type { GripFront } from './grip/front.js'
-import type { RecoveryLink } from './grip/link.js'
 import { type EventStreamHandler, toHandler } from './handler.js'
 import { checkMethod, type RequestLike, type ResponseLike } from './request.js'
 import {
@@ -18,16 +17,10 @@ import { ResponseSink } from './response-sink.js'
 import { type Asked, askerOf, type Begin, type Reply, Route, type RouteHost } from './route.js'
 import type { OpenStream, RouteOptions } from './route-options.js'
 
-/** What an endpoint needs for clients of GRIP proxies. */
-export interface ProxySide {
-  readonly front: GripFront
-  /** For the clients of this endpoint. */
-  readonly link: RecoveryLink
-}
-
 /** What endpoints need of the event stream they belong to. */
 export interface EndpointHost extends RouteHost {
-  readonly grip: ProxySide | undefined
+  /** For clients of GRIP proxies. */
+  readonly grip: GripFront | undefined
 }
 
 /** One route for Node's requests: answers them with streams of the channels that they resolve to. */
@@ -73,12 +66,11 @@ export class Endpoint<Req extends RequestLike> {
     }
     const entered = await gate.enter(req)
     const proxy = entered.isProxied ? grip : undefined
-    if (await proxy?.front.answerLink(req, res, proxy.link)) return undefined
+    if (await proxy?.answerLink(req, res)) return undefined
     const asked = await this.#route.ask(req, req, entered)
-    // Links come by GET, which may be answered by nobody where a POST creates a stream.
-    const isCreated = asked.makeReady !== undefined && req.method === 'POST'
-    if (proxy === undefined || asked.isHead || isCreated)
+    if (proxy === undefined || asked.isHead || !proxy.canHold(req, asked.channels)) {
       return this.#route.answer(req, asked, reply)
+    }
     return isGone(res) ? undefined : this.#hold(proxy, req, res, asked, reply)
   }
 
@@ -102,7 +94,7 @@ export class Endpoint<Req extends RequestLike> {
 
   /** The proxy has the connection from here on: it takes no place of this process's. */
   async #hold(
-    proxy: ProxySide,
+    proxy: GripFront,
     req: Req,
     res: ServerResponse,
     { channels, cursor, since, record, makeReady }: Asked,
@@ -119,7 +111,7 @@ export class Endpoint<Req extends RequestLike> {
         return undefined
       }
       const request = { channels, cursor: place ?? cursor, since, startFrom, retryMs }
-      if (await proxy.front.open(req, res, proxy.link, request)) record?.hold()
+      if (await proxy.open(req, res, request)) record?.hold()
     } catch (error) {
       return this.#route.failed(reply, error)
     }

@@ -2,7 +2,13 @@ import { randomUUID } from 'node:crypto'
 import { describe, expect, test } from '@jest/globals'
 import { describeWithPushpin } from '../support/describe-with-pushpin.js'
 import { usePushpin } from '../support/grip.js'
-import { lastOf, linkOf, serveChannels } from '../support/played-proxy.js'
+import {
+  gripHeadersOf,
+  lastOf,
+  linkOf,
+  proxyHeaders,
+  serveChannels,
+} from '../support/played-proxy.js'
 
 /** What Pushpin takes of a first body with a filter. */
 const maxComposed = 100_000
@@ -119,12 +125,21 @@ describe('the first answer to a client of a proxy', () => {
     expect([refused.status, refused.headers['grip-hold']]).toEqual([406, undefined])
   })
 
-  test('holds the stream of a POST', async () => {
-    const { eventStream, open, follow } = await serveChannels()
+  test('holds the stream of a POST, where links have a path of their own', async () => {
+    const { eventStream, open, follow } = await serveChannels({ gripLinkPath: '/links' })
     const held = await open('/events/a', { method: 'POST' })
     expect([held.status, held.headers['grip-hold']]).toEqual([200, 'stream'])
     await eventStream.publishEvent('a', { data: 1 })
     expect((await follow(linkOf(held), lastOf(held))).data).toEqual([1])
+  })
+
+  test('passes on the stream of a POST, where nothing may answer a GET at its path', async () => {
+    const { direct, eventStream } = await serveChannels()
+    const client = await direct('/events/a', { method: 'POST', headers: proxyHeaders() })
+    expect(gripHeadersOf(await client.opened())).toEqual([])
+    await eventStream.publishEvent('a', { data: 1 })
+    await client.received(1)
+    expect([client.data, client.ended]).toEqual([[1], false])
   })
 })
 

@@ -25,7 +25,8 @@ describeWithPushpin('a stream that Pushpin holds', () => {
   })
 
   test('is no connection of this process', async () => {
-    const { eventStream, app, connect } = grip.setUp()
+    const { eventStream, app, connect } = grip.setUp({ gripLinkPath: '/links' })
+    app.get('/links', eventStream.linkHandler())
     app.get('/events/:id', eventStream('{id}'))
     const clients = await Promise.all(numbers(20).map(() => connect(`/events/${newName()}`)))
     await Promise.all(clients.map((client) => client.opened()))

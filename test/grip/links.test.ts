@@ -46,13 +46,19 @@ describe('a recovery link', () => {
     }
   })
 
-  test('has the path of a client of the same route, whatever the channels of others', async () => {
+  test("has the path of its client's own request, unless links have one", async () => {
     const { open, follow, eventStream } = await serveChannels()
     const [first, second] = [await open('/events/a'), await open('/events/b,c')]
-    expect([first, second].map(linkOf)).toEqual(['/events/a?grip-link=', '/events/a?grip-link='])
+    expect([first, second].map(linkOf)).toEqual([
+      '/events/a?grip-link=',
+      '/events/b%2Cc?grip-link=',
+    ])
     await eventStream.publishEvent('a', { data: 'a' })
     await eventStream.publishEvent('c', { data: 'c' })
     expect((await follow(linkOf(second), lastOf(second))).data).toEqual(['c'])
+    const { open: openThere } = await serveChannels({ gripLinkPath: '/links' })
+    const elsewhere = [await openThere('/events/a'), await openThere('/events/b,c')]
+    expect(elsewhere.map(linkOf)).toEqual(['/links?grip-link=', '/links?grip-link='])
   })
 
   test('has the proof in it, where there is no room for it beside the channels', async () => {

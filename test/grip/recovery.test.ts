@@ -85,7 +85,8 @@ describeWithPushpin('a client held by Pushpin, which was not told of an event,',
   })
 
   test('does not wait for others, however many channels they listen to', async () => {
-    const { eventStream, app, connect } = grip.setUp({ gripPollMs: 1000 })
+    const { eventStream, app, connect } = grip.setUp({ gripPollMs: 1000, gripLinkPath: '/links' })
+    app.get('/links', eventStream.linkHandler())
     app.get('/events/:id', eventStream('{id}'))
     const channels = Array.from({ length: 300 }, newName)
     const clients: Awaited<ReturnType<typeof connect>>[] = []

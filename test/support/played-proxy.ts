@@ -60,6 +60,9 @@ export async function serveChannels(options: EventStreamOptions = {}) {
   const channels = rest.eventStream((req) => String(Object(req.params).channels).split(','))
   app.all('/events/:channels', channels)
   app.get('/events', channels)
+  if (options.gripLinkPath !== undefined) {
+    app.get(options.gripLinkPath, rest.eventStream.linkHandler())
+  }
   return { ...rest, ...(await serve()) }
 }
 

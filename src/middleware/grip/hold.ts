@@ -13,13 +13,14 @@ import type { RequestLike } from '../request.js'
 import { answerOver, sendAway, setHead } from '../response.js'
 import type { FunctionKicks } from './function-kicks.js'
 import { type Asked, holdHeaders, readFeatures } from './headers.js'
-import type { RecoveryLink } from './link.js'
+import type { RecoveryLinks } from './link.js'
 import type { ChannelProof } from './proof.js'
 
 export interface GripHoldOptions {
   readonly log: EventLog
   readonly prefix: string
   readonly proof: ChannelProof
+  readonly links: RecoveryLinks
   readonly kicks: FunctionKicks
   /** Called before a client of several channels is answered: events must go to the proxy for it, too. */
   onComposed(): Promise<void>
@@ -73,12 +74,7 @@ export class GripHold {
    * @returns Whether the proxy holds the stream from here on.
    * @throws EventStreamError `ERR_TOO_MANY_CHANNELS`, or what the log throws; nothing is sent then.
    */
-  async open(
-    req: RequestLike,
-    res: ServerResponse,
-    link: RecoveryLink,
-    request: HeldRequest,
-  ): Promise<boolean> {
+  async open(req: RequestLike, res: ServerResponse, request: HeldRequest): Promise<boolean> {
     const channels = [...request.channels].sort()
     if (channels.length > maxGripChannels) throw tooMany(channels.length)
     const { canCompose } = readFeatures(req)
@@ -99,8 +95,13 @@ export class GripHold {
       return false
     }
     const answer = { ...missed, text: opening + missed.text, isComplete: false }
-    this.#answer(req, res, link, form, channels, answer)
+    this.#answer(req, res, form, channels, answer)
     return true
+  }
+
+  /** @returns The proof of the channels, where there is no room for it beside them. */
+  proofInLink(channels: readonly string[]): string | undefined {
+    return channels.length < maxGripChannels ? undefined : this.#prove([...channels].sort())
   }
 
   /**
@@ -111,7 +112,6 @@ export class GripHold {
   async follow(
     req: RequestLike,
     res: ServerResponse,
-    link: RecoveryLink,
     { form, channels, positions }: Asked,
   ): Promise<void> {
     if (form === 'composed') await this.#options.onComposed()
@@ -121,7 +121,7 @@ export class GripHold {
       return
     }
     const keepAlive = this.#answersKeepAlive ? this.#options.keepAliveText : ''
-    this.#answer(req, res, link, form, channels, { ...missed, text: missed.text || keepAlive })
+    this.#answer(req, res, form, channels, { ...missed, text: missed.text || keepAlive })
   }
 
   /**
@@ -130,6 +130,11 @@ export class GripHold {
    */
   get #answersKeepAlive(): boolean {
     return this.#options.pollMs <= this.#options.keepAliveMs
+  }
+
+  #prove(channels: readonly string[]): string {
+    const { proof, kicks } = this.#options
+    return proof.sign(channels, kicks.generation)
   }
 
   async #start(channels: readonly string[], { cursor, startFrom }: HeldRequest) {
@@ -158,24 +163,22 @@ export class GripHold {
   #answer(
     req: RequestLike,
     res: ServerResponse,
-    link: RecoveryLink,
     form: GripForm,
     channels: readonly string[],
     { text, positions, isComplete }: Missed,
   ): void {
-    const { prefix, proof, kicks, pollMs, keepAliveMs, keepAliveText } = this.#options
+    const { prefix, links, pollMs, keepAliveMs, keepAliveText } = this.#options
     const seconds = Math.max(1, Math.floor(keepAliveMs / 1000))
     const room = maxGripChannels - channels.length
-    const signature = proof.sign(channels, kicks.generation)
     setHead(res)
     const headers = holdHeaders({
       prefix,
       form,
       channels,
       positions,
-      proof: room > 0 ? signature : undefined,
+      proof: room > 0 ? this.#prove(channels) : undefined,
       isControlled: room > 1 && readFeatures(req).canRequireChannel,
-      link: room > 0 ? link.of(req) : link.of(req, signature),
+      link: links.of(req, this.proofInLink(channels)),
       linkSeconds: isComplete ? Math.ceil(pollMs / 1000) : soonSeconds,
       keepAlive: this.#answersKeepAlive ? undefined : { text: keepAliveText, seconds },
     })

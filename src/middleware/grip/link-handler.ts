@@ -7,13 +7,12 @@ import type { Gate } from './gate.js'
 
 /** Answers requests for recovery links, and refuses all others. */
 export function linkHandler(gate: Gate, grip: GripFront | undefined): EventStreamHandler {
-  const link = grip?.makeLink()
   return toHandler(async (req, response) => {
     // Of the methods that are used here, HTTP/2's has the same.
     const res = response as ServerResponse
     checkMethod(req)
     const { isProxied } = await gate.enter(req)
-    if (grip && link && isProxied && (await grip.answerLink(req, res, link))) return
+    if (isProxied && (await grip?.answerLink(req, res))) return
     throw new EventStreamError('ERR_GRIP_LINK', 'Only a GRIP proxy gets an answer here.')
   })
 }
