@@ -72,6 +72,7 @@ export class EventStream<Channels extends object = AnyChannels> extends Callable
   readonly #gate: Gate
   readonly #grip: Grip | undefined
   readonly #publisher: Publisher
+  readonly #onError: (error: unknown) => void
   readonly #tracks: Tracks
   readonly #host: EndpointHost
   readonly #since = new Date()
@@ -84,6 +85,7 @@ export class EventStream<Channels extends object = AnyChannels> extends Callable
     const { log, grip, keepAlive, maxEventBytes, schemas } = this.#options
     const observer = this.#observer
     const onError = errorReporter(this.#options, observer, () => this.#closing !== undefined)
+    this.#onError = onError
     observer.onClose(intakeOf(log)?.watch(onError) ?? (() => undefined))
     const keepAliveText =
       keepAlive === 'comment'
