@@ -37,7 +37,6 @@ export type EventStreamErrorCode =
   | 'ERR_STREAM_ENDED'
   | 'ERR_STREAM_EXISTS'
   | 'ERR_STREAM_EXPIRED'
-  | 'ERR_STREAM_KIND'
   | 'ERR_STREAM_PRODUCED'
   | 'ERR_STREAM_RESET'
   | 'ERR_STREAM_STOPPED'
@@ -59,7 +58,6 @@ const statusOf: { readonly [code in EventStreamErrorCode]?: number } = {
   ERR_NOT_ACCEPTABLE: 406,
   ERR_STREAM_EXISTS: 409,
   ERR_STREAM_EXPIRED: 410,
-  ERR_STREAM_KIND: 409,
   ERR_STREAM_UNKNOWN: 404,
   ERR_TOO_MANY_CHANNELS: 400,
   ERR_UNAVAILABLE: 503,

@@ -68,7 +68,8 @@ export interface LogListener {
 }
 
 /**
- * Ordered, bounded history: one independent sequence of entries per channel.
+ * Ordered, bounded history: one independent sequence of entries per channel. The name of a channel has up to 256 bytes
+ * of UTF-8. It may begin with a control character: that of a stream and of a notice does.
  * Every backend passes `eventLogSuite`, which is this contract in executable form.
  *
  * Every method rejects with EventStreamError `ERR_LOG_CLOSED` after `close`.

@@ -1,4 +1,4 @@
-import { formatEntryId, seqOf } from '../core/entry-id.js'
+import { formatEntryId } from '../core/entry-id.js'
 import type { EncodedEvent } from '../core/event.js'
 import { encodeEnding, endId, isEndId } from '../core/stream-end.js'
 import type { StoredEvent } from './event-log.js'
@@ -21,9 +21,6 @@ export class MemoryStreams {
     const now = performance.now()
     this.expire(channel)
     const { stream } = channel
-    if (stream === undefined && (seqOf(channel.head) > 0 || channel.closed)) {
-      return { outcome: 'channel' }
-    }
     if (stream === undefined || (stream.token === token && from !== undefined && !channel.closed)) {
       channel.stream = {
         token,
@@ -75,13 +72,13 @@ export class MemoryStreams {
     return infoOf(channel)
   }
 
-  inspect(channel: MemoryChannel | undefined): StreamInfo | 'channel' | undefined {
+  inspect(channel: MemoryChannel | undefined): StreamInfo | undefined {
     if (channel === undefined) return undefined
     this.expire(channel)
-    return infoOf(channel) ?? (seqOf(channel.head) > 0 ? 'channel' : undefined)
+    return infoOf(channel)
   }
 
-  /** Makes a stream that has ended a channel without entries. */
+  /** Drops a stream that has ended. */
   drop(channel: MemoryChannel): boolean {
     this.expire(channel)
     if (channel.stream === undefined || !channel.closed) return false

@@ -181,7 +181,7 @@ class MemoryEventLog implements StreamLog, RegistryLog {
     return this.#streams.end(this.#find(name), ending)
   }
 
-  async inspect(name: string): Promise<StreamInfo | 'channel' | undefined> {
+  async inspect(name: string): Promise<StreamInfo | undefined> {
     this.#checkOpen()
     return this.#streams.inspect(this.#find(name))
   }

@@ -43,11 +43,11 @@ export interface StreamInfo {
  * - `owned`: the token's owner is its producer.
  * - `taken`: somebody else is.
  * - `ended`: it has ended, however that was.
- * - `channel`: it has entries of other publishers or was closed, and is no stream. `info` is absent.
  */
-export type Claimed =
-  | { readonly outcome: 'owned' | 'taken' | 'ended'; readonly info: StreamInfo }
-  | { readonly outcome: 'channel'; readonly info?: undefined }
+export interface Claimed {
+  readonly outcome: 'owned' | 'taken' | 'ended'
+  readonly info: StreamInfo
+}
 
 /** What a producer appends. It gives ids itself: nobody else appends. */
 export interface Production {
@@ -86,8 +86,7 @@ export interface Lease {
  */
 export interface StreamLog extends EventLog {
   /**
-   * Makes a channel without entries a stream. Of all who try, from any number of processes, one becomes its
-   * producer. Again with the same token, the answer is the same.
+   * Begins a stream. Of all who try, from any number of processes, one becomes its producer. Again with the same token, the answer is the same.
    */
   claim(channel: string, claim: Claim): Promise<Claimed>
 
@@ -108,8 +107,8 @@ export interface StreamLog extends EventLog {
    */
   endStream(channel: string, ending: EncodedEvent): Promise<StreamInfo | undefined>
 
-  /** @returns How a stream stands; `'channel'` when it is none but has entries; undefined for neither. */
-  inspect(channel: string): Promise<StreamInfo | 'channel' | undefined>
+  /** @returns How a stream stands; undefined when there is none. */
+  inspect(channel: string): Promise<StreamInfo | undefined>
 }
 
 export function isStreamLog(log: EventLog): log is StreamLog {
@@ -122,12 +121,5 @@ export function checkUnproduced(name: string, isProduced: boolean): void {
   throw new EventStreamError(
     'ERR_STREAM_PRODUCED',
     `The channel ${quote(name)} is a stream: only its producer appends to it, and endStream ends it.`,
-  )
-}
-
-export function wrongKind(id: string): EventStreamError {
-  return new EventStreamError(
-    'ERR_STREAM_KIND',
-    `${quote(id)} is a channel that events are published to, and no stream; give the stream another id.`,
   )
 }

@@ -106,7 +106,7 @@ export class CompletionStore {
    * What a stream has said after a position: up to 1000 events, or 1 MiB.
    *
    * @param options.after - A position; by default its beginning.
-   * @throws EventStreamError `ERR_STREAM_UNKNOWN`; `ERR_STREAM_KIND`; `ERR_OPTION` for a position that is no text, or
+   * @throws EventStreamError `ERR_STREAM_UNKNOWN`; `ERR_OPTION` for a position that is no text, or
    *   a limit that is not 1 to 1000.
    */
   async getEvents(

@@ -14,7 +14,6 @@ import {
   type StreamInfo,
   type StreamLimits,
   type StreamLog,
-  wrongKind,
 } from '../log/stream-log.js'
 import type { GuardianRound } from '../observe/messages.js'
 import type { Observer } from '../observe/observer.js'
@@ -94,11 +93,8 @@ export class RegisteredStreams {
     return this.log.registry
   }
 
-  /** @throws EventStreamError `ERR_STREAM_KIND` when it is a channel that events are published to. */
-  async inspect(id: string): Promise<StreamInfo | undefined> {
-    const info = await this.log.inspect(streamName(id))
-    if (info === 'channel') throw wrongKind(id)
-    return info
+  inspect(id: string): Promise<StreamInfo | undefined> {
+    return this.log.inspect(streamName(id))
   }
 
   /**

@@ -5,7 +5,6 @@ import { streamName } from '../core/log-names.js'
 import { checkNames, checkWhole } from '../core/options.js'
 import { type StreamEnd, streamEnds } from '../core/stream-end.js'
 import type { EventStream } from '../event-stream.js'
-import { wrongKind } from '../log/stream-log.js'
 import { registeredStreamsOf } from './parts.js'
 import { checkFields, checkUser, newRecord, type RegisteredStream, toRegistered } from './record.js'
 import type { RegisteredStreams } from './registered-streams.js'
@@ -56,7 +55,7 @@ export class StreamRegistry {
    *
    * @returns False when there is or was a stream of this id.
    * @throws EventStreamError `ERR_CHANNEL`; `ERR_OPTION` for a type or user that is none, or a name that it does not know;
-   *   `ERR_DATA` for metadata that cannot be kept; `ERR_STREAM_KIND` when it is a channel that events are published to.
+   *   `ERR_DATA` for metadata that cannot be kept.
    */
   async register(stream: NewStream): Promise<boolean> {
     const given = Object(stream) as NewStream
@@ -82,7 +81,6 @@ export class StreamRegistry {
     }
     // In the log it is somebody else's, who has not registered it.
     if (isNew) await calls.remove.call(id)
-    if (outcome === 'channel') throw wrongKind(id)
     return false
   }
 

@@ -68,6 +68,6 @@ export class Leases {
   async #check(producer: Producer): Promise<void> {
     if (!producer.isHeld) return
     const info = await this.#host.log.inspect(producer.channel)
-    if (typeof info === 'object' && info.end !== undefined) producer.endedBy(info)
+    if (info?.end !== undefined) producer.endedBy(info)
   }
 }

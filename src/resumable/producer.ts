@@ -257,7 +257,7 @@ export class Producer {
       return
     }
     const info = await this.#host.log.inspect(this.channel).catch(() => undefined)
-    this.endedBy(typeof info === 'object' && why === 'ended' ? info : undefined)
+    this.endedBy(why === 'ended' ? info : undefined)
   }
 
   /** The log will not have the rest. It finds the stream orphaned, as its lease is not renewed. */

@@ -7,7 +7,7 @@ import { checkNames, checkOptionalText } from '../core/options.js'
 import { encodeEnding, isEndId, type StreamEnd } from '../core/stream-end.js'
 import { within } from '../core/within.js'
 import type { EventLog, StoredEvent } from '../log/event-log.js'
-import { isStreamLog, type StreamInfo, type StreamLog, wrongKind } from '../log/stream-log.js'
+import { isStreamLog, type StreamInfo, type StreamLog } from '../log/stream-log.js'
 import type { Observer } from '../observe/observer.js'
 import { AheadReaders, type Place } from './ahead.js'
 import type { StreamEvent } from './chunk.js'
@@ -217,7 +217,7 @@ export class Streams {
    * @throws EventStreamError `ERR_STREAM_UNKNOWN`, `ERR_CHANNEL`.
    */
   protected async logged(id: string): Promise<StreamPlace> {
-    return (await this.#inspect(this.#nameOf(checkChannel(id)))) ?? unknown(id)
+    return (await this.#streamLog().inspect(this.#nameOf(checkChannel(id)))) ?? unknown(id)
   }
 
   /**
@@ -226,7 +226,7 @@ export class Streams {
    */
   async place(id: string): Promise<StreamPlace | undefined> {
     const name = this.#nameOf(checkChannel(id))
-    return this.log.get(name) ?? this.#inspect(name)
+    return this.log.get(name) ?? this.#streamLog().inspect(name)
   }
 
   /**
@@ -253,7 +253,7 @@ export class Streams {
    * @throws EventStreamError `ERR_CHANNEL`; what the log throws.
    */
   async status(id: string): Promise<StreamStatus | undefined> {
-    const info = await this.#inspect(this.#nameOf(checkChannel(id)))
+    const info = await this.#streamLog().inspect(this.#nameOf(checkChannel(id)))
     return info && statusOf(id, info)
   }
 
@@ -290,7 +290,6 @@ export class Streams {
     let claim: { token: string; info: StreamInfo } | undefined
     try {
       const { outcome, info } = await log.claim(name, { token, leaseMs, limits })
-      if (outcome === 'channel') throw wrongKind(name)
       if (outcome !== 'owned') return opened(name, info)
       claim = { token, info }
     } catch (error) {
@@ -332,7 +331,7 @@ export class Streams {
         if (end !== undefined && isEndId(end.id)) producer.endedBy({ end })
       },
       suspect: () => {
-        this.#inspect(channel).then(
+        log.inspect(channel).then(
           (info) => info?.end && producer.endedBy(info),
           () => undefined,
         )
@@ -359,12 +358,6 @@ export class Streams {
       away: (error, channel) => this.#away(error, channel),
       onError,
     }
-  }
-
-  async #inspect(name: string): Promise<StreamInfo | undefined> {
-    const info = await this.#streamLog().inspect(name)
-    if (info === 'channel') throw wrongKind(name)
-    return info
   }
 
   #away(error: unknown, name: string): void {

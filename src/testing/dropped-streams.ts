@@ -73,7 +73,7 @@ async function produceAll(
   const lease = { token, leaseMs: 60_000, limits }
   const { outcome, info } = await log.claim(channel, lease)
   equal(outcome, 'owned')
-  const origin = info?.origin as string
+  const origin = info.origin
   const [one, two] = [nextId(origin), nextId(nextId(origin))]
   const entries = [
     { id: one, prevId: origin, ...entry(1) },

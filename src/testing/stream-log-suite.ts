@@ -285,7 +285,7 @@ function keeping(withLog: WithLog): void {
   withLog('forgets a stream after its age, and takes its name anew', async (log, a) => {
     const short = { ...limits, maxAgeMs: 150 }
     const { info } = await log.claim(a, claim({ limits: short }))
-    const entries = [...made(info?.origin as string, 1)]
+    const entries = [...made(info.origin, 1)]
     const last = ended(entries[0]?.id as string)
     await log.produce(a, production([...entries, ...last], { limits: short }))
     await until(async () => (await log.inspect(a)) === undefined)
@@ -297,17 +297,25 @@ function keeping(withLog: WithLog): void {
 
 /** What a log promises that keeps channels of other publishers too. */
 function channelsBeside(withLog: WithLog): void {
-  withLog('tells a stream from a channel, and both from nothing', async (log, a) => {
-    await log.append(a, [entry(1)])
-    equal(await log.inspect(a), 'channel')
-    deepEqual(await log.claim(a, claim()), { outcome: 'channel' })
-    deepEqual(numbers(await log.read(a, 'earliest', all)), [1])
-    await log.closeChannel(`${a}-closed`)
-    deepEqual(await log.claim(`${a}-closed`, claim()), { outcome: 'channel' })
-    equal(await log.produce(a, production(made('0-1', 1))), 'missing')
-    equal(await log.endStream(a, aborted), undefined)
-    await log.append(a, [entry(2)])
-  })
+  withLog(
+    'tells streams from channels, though names differ by one control character',
+    async (log, a) => {
+      const stream = `\u0002${a}`
+      await log.append(a, [entry(1)])
+      equal(await log.inspect(a), undefined)
+      equal(await log.produce(a, production(made('0-1', 1))), 'missing')
+      equal(await log.endStream(a, aborted), undefined)
+      equal(await log.inspect(stream), undefined)
+      const { origin } = await begin(log, stream)
+      await log.produce(stream, production(made(origin, 2)))
+      await log.append(a, [entry(2)])
+      deepEqual(numbers(await log.read(a, 'earliest', all)), [1, 2])
+      await log.endStream(stream, aborted)
+      await log.append(a, [entry(3)])
+      deepEqual(numbers(await log.read(a, 'earliest', all)), [1, 2, 3])
+      equal((await infoOf(log, stream)).end?.data, aborted.data)
+    },
+  )
 
   withLog('takes nothing into a stream but what is produced', async (log, a) => {
     await begin(log, a)
@@ -331,12 +339,10 @@ function lease(channel: string) {
 }
 
 async function begin(log: StreamLog, channel: string): Promise<StreamInfo> {
-  return (await log.claim(channel, claim())).info as StreamInfo
+  return (await log.claim(channel, claim())).info
 }
 
-async function infoOf(log: StreamLog, channel: string): Promise<StreamInfo> {
-  return (await log.inspect(channel)) as StreamInfo
-}
+const infoOf = async (log: StreamLog, channel: string) => (await log.inspect(channel)) as StreamInfo
 
 /** The next entries behind one, as a producer makes them: their ids are its own. */
 function made(after: string, count: number): StoredEvent[] {

@@ -212,7 +212,7 @@ class PostgresEventLog implements StreamLog, RemoteLog, RegistryLog, IntakeLog {
     return this.#written(this.#streams.end(channel, ending))
   }
 
-  async inspect(channel: string): Promise<StreamInfo | 'channel' | undefined> {
+  async inspect(channel: string): Promise<StreamInfo | undefined> {
     this.#use()
     return this.#streams.inspect(channel)
   }

@@ -35,17 +35,16 @@ export class PostgresStreams {
       const [row] = await this.#run(
         `The claim of ${quoteName(channel)}`,
         `SELECT c.outcome, i.* FROM {schema}.claim($1,$2,$3,$4,$5,$6,$7,$8,$9,$10) AS c (outcome)
-         LEFT JOIN LATERAL {schema}.inspect(CASE WHEN c.outcome <> 'channel' THEN $1 END, $3) i ON true`,
+         LEFT JOIN LATERAL {schema}.inspect(CASE WHEN c.outcome IS NOT NULL THEN $1 END, $3) i ON true`,
         (waitMs) => {
           const own = [name, randomNonce(), waitMs, token]
           return [...own, interval(leaseMs), interval(limits.maxAgeMs), ...place]
         },
       )
       const outcome = row?.outcome as Claimed['outcome']
-      if (outcome === 'channel') return { outcome }
       const info = this.#infoOf(channel, row)
       // It has ended, or passed its age, in the same moment.
-      if (typeof info === 'object') return { outcome: info.end ? 'ended' : outcome, info }
+      if (info !== undefined) return { outcome: info.end ? 'ended' : outcome, info }
     }
   }
 
@@ -92,12 +91,12 @@ export class PostgresStreams {
       (waitMs) => [name, waitMs, escaped, event ?? null, data],
     )
     const info = this.#infoOf(channel, row)
-    if (typeof info !== 'object') return undefined
+    if (info === undefined) return undefined
     if (info.end !== undefined) this.#host.tell(name, [info.end])
     return info
   }
 
-  async inspect(channel: string): Promise<StreamInfo | 'channel' | undefined> {
+  async inspect(channel: string): Promise<StreamInfo | undefined> {
     const name = encodeChannelName(channel)
     const text = 'SELECT * FROM {schema}.inspect($1, $2)'
     const what = `The look at ${quoteName(channel)}`
@@ -116,9 +115,9 @@ export class PostgresStreams {
   }
 
   /** What the function `inspect` has answered. An end that cannot be read says nothing but that it is one. */
-  #infoOf(channel: string, row: Row | undefined): StreamInfo | 'channel' | undefined {
-    if (row?.kind === 'channel') return 'channel'
-    if (row?.kind !== 'stream') return undefined
+  #infoOf(channel: string, row: Row | undefined): StreamInfo | undefined {
+    // A row of nulls is that of an outer join.
+    if (typeof row?.ended !== 'boolean') return undefined
     const [origin, head] = [idOf(row.origin) ?? unknownPlace, idOf(row.id) ?? unknownPlace]
     const end = row.ended ? (parseEntry(row) ?? unreadableFrom(origin, head)) : undefined
     if (origin === unknownPlace || head === unknownPlace || end?.isUnreadable) {

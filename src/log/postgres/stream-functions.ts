@@ -69,9 +69,9 @@ BEGIN
   END LOOP;
 END $$;
 
--- How a channel stands: no row where there is none, or nothing in it. Only one that is due is locked.
+-- How a stream stands: no row where there is none. Only one that is due is locked.
 CREATE FUNCTION {schema}.inspect(p_name text, p_wait_ms integer) RETURNS TABLE (
-  kind text, origin text, id text, started bigint, ended boolean, prev text, escaped boolean, event text, data text
+  origin text, id text, started bigint, ended boolean, prev text, escaped boolean, event text, data text
 ) LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
@@ -83,14 +83,11 @@ BEGIN
     c := {schema}.locked(p_name, p_wait_ms);
   END IF;
   IF c.lease_token IS NOT NULL THEN
-    RETURN QUERY SELECT 'stream', c.origin_seq || '-' || c.origin_nonce, c.head_seq || '-' || c.head_nonce,
+    RETURN QUERY SELECT c.origin_seq || '-' || c.origin_nonce, c.head_seq || '-' || c.head_nonce,
       (extract(epoch FROM c.started_at) * 1000)::bigint, c.closed_at IS NOT NULL,
       e.seq - 1 || '-' || e.prev_nonce, e.escaped, e.event, e.data
     FROM (VALUES (c.id)) AS k (id)
     LEFT JOIN {schema}.entry e ON e.channel = k.id AND e.seq = c.head_seq AND c.closed_at IS NOT NULL;
-  ELSIF c.head_seq > 0 AND c.expires_at > v_now THEN
-    kind := 'channel';
-    RETURN NEXT;
   END IF;
 END $$;
 
@@ -115,9 +112,6 @@ BEGIN
     PERFORM {schema}.forget(d.name) FROM {schema}.channel d WHERE d.name = p_name AND d.expires_at <= clock_timestamp();
     PERFORM {schema}.ensure(ARRAY[p_name], ARRAY[p_own], p_age);
   END LOOP;
-  IF c.lease_token IS NULL AND (c.head_seq > 0 OR c.closed_at IS NOT NULL) THEN
-    RETURN 'channel';
-  END IF;
   IF c.lease_token IS NOT NULL AND c.closed_at IS NOT NULL THEN
     RETURN 'ended';
   END IF;

@@ -278,7 +278,7 @@ class RedisEventLog implements StreamLog, RemoteLog, RegistryLog, IntakeLog {
     return this.#streams.end(channel, ending)
   }
 
-  async inspect(channel: string): Promise<StreamInfo | 'channel' | undefined> {
+  async inspect(channel: string): Promise<StreamInfo | undefined> {
     this.#checkOpen()
     return this.#streams.inspect(channel)
   }

@@ -63,8 +63,7 @@ export class RedisStreams {
       from?.origin ?? '',
       from?.head ?? '',
     ])) as InfoReply
-    const outcome = reply[0] as Claimed['outcome']
-    return outcome === 'channel' ? { outcome } : { outcome, info: this.#infoOf(channel, reply) }
+    return { outcome: reply[0] as Claimed['outcome'], info: this.#infoOf(channel, reply) }
   }
 
   async produce(channel: string, production: Production): Promise<Produced> {
@@ -106,15 +105,14 @@ export class RedisStreams {
     return reply === null ? undefined : this.#infoOf(channel, reply as InfoReply)
   }
 
-  async inspect(channel: string): Promise<StreamInfo | 'channel' | undefined> {
+  async inspect(channel: string): Promise<StreamInfo | undefined> {
     const { keys } = channelKeys(this.#prefix, channel)
     const reply = (await this.#link.run({
       what: `The look at the stream ${quoteName(channel)}`,
       writes: false,
       attempt: (driver) => driver.run(this.#scriptsOf(driver.isCluster).inspect, keys, []),
-    })) as InfoReply | 'channel' | null
-    if (reply === null) return undefined
-    return reply === 'channel' ? reply : this.#infoOf(channel, reply)
+    })) as InfoReply | null
+    return reply === null ? undefined : this.#infoOf(channel, reply)
   }
 
   async drop(channel: string): Promise<boolean> {

@@ -19,10 +19,10 @@ end
 `
 
 /**
- * Makes a channel without entries a stream. `ARGV`: the token, milliseconds of its lease, milliseconds
- * that it is kept, a nonce for a new channel; origin and head to go on from, or nothing.
+ * Begins a stream. `ARGV`: the token, milliseconds of its lease, milliseconds that it is kept, a nonce for its origin;
+ * origin and head to go on from, or nothing.
  *
- * @returns The outcome and, but for `'channel'`, what `info` tells.
+ * @returns The outcome and what `info` tells.
  */
 const claim = (limits: ScriptLimits) => `${common(limits)}${info}
 local stream, meta, keys = KEYS[1], KEYS[2], KEYS[3]
@@ -31,7 +31,6 @@ local at = now()
 local head, closed, owner, lease = load(meta, 'x', 'p', 'l')
 if not head then head = create(stream, meta, keys, ARGV[4], at) end
 if lease then head, closed = orphan(stream, meta, head, lease, at) end
-if not owner and (closed or seqOf(head) > 0) then return { 'channel' } end
 if not owner or (owner == token and from ~= '' and not closed) then
   if not owner then redis.call('HSET', meta, 's', whole(at)) end
   if from == '' then origin = head end
@@ -135,13 +134,12 @@ end
 return info(meta, '')
 `
 
-/** @returns What `info` tells of a stream, `'channel'`, or nil. */
+/** @returns What `info` tells of a stream, or nil. */
 const inspect = (limits: ScriptLimits) => `${common(limits)}${info}
 local stream, meta = KEYS[1], KEYS[2]
-local head, closed, owner, lease = load(meta, 'x', 'p', 'l')
+local head, owner, lease = load(meta, 'p', 'l')
 if lease then orphan(stream, meta, head, lease, now()) end
-if owner then return info(meta, '') end
-return head and (closed or seqOf(head) > 0) and 'channel'
+return owner and info(meta, '')
 `
 
 /**

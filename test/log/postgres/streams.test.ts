@@ -67,7 +67,7 @@ describeWithPostgres('postgresEventLog, with streams,', () => {
 
   async function endOf(log: Log, channel: string) {
     const info = await log.inspect(channel)
-    return typeof info === 'object' && info.end !== undefined ? parseEnding(info.end) : undefined
+    return info?.end && parseEnding(info.end)
   }
 
   async function count(table: string): Promise<number> {
