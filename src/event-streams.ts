@@ -66,7 +66,9 @@ export class EventStreams extends Streams {
       const tracking = async () => track && toTrack(track, req)
       return this.#begin(req.method, name as string, cursor, make, tracking)
     }
-    const host = this.#host.endpointHost()
+    const areLogged = (names: readonly string[]) =>
+      names.every((name) => this.log.get(name)?.isLogged !== false)
+    const host = { ...this.#host.endpointHost(), areLogged }
     if (track !== undefined) host.tracker.checkLog()
     return new Endpoint(host, resolve, rest, begin).handler
   }

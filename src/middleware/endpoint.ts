@@ -21,6 +21,8 @@ import type { OpenStream, RouteOptions } from './route-options.js'
 export interface EndpointHost extends RouteHost {
   /** For clients of GRIP proxies. */
   readonly grip: GripFront | undefined
+  /** Whether the log has these, so that a proxy can hold their readers; by default it has. */
+  readonly areLogged?: ((names: readonly string[]) => boolean) | undefined
 }
 
 /** One route for Node's requests: answers them with streams of the channels that they resolve to. */
@@ -97,14 +99,17 @@ export class Endpoint<Req extends RequestLike> {
     proxy: GripFront,
     req: Req,
     res: ServerResponse,
-    { channels, cursor, since, record, makeReady }: Asked,
+    asked: Asked,
     reply: Reply,
-  ): Promise<undefined> {
+  ): Promise<OpenStream | undefined> {
+    const { channels, cursor, since, record, makeReady } = asked
     if (this.#host.isClosing()) return this.#route.sendAway(reply, 'closing')
     const { startFrom = 'now' } = this.#options
     const retryMs = this.#route.retryMs()
     try {
-      const place = await makeReady?.(askerOf(reply, true))
+      const areLogged = () => this.#host.areLogged?.(channels) !== false
+      const place = areLogged() ? await makeReady?.(askerOf(reply, true)) : undefined
+      if (!areLogged()) return await this.#route.answer(req, asked, reply)
       if (isGone(res)) return undefined
       if (place === 'over') {
         reply.over()

@@ -90,6 +90,11 @@ export class Producer {
     return this.#tail.head
   }
 
+  /** Whether the log has this stream; otherwise it was away when the stream began. */
+  get isLogged(): boolean {
+    return this.token !== ''
+  }
+
   get isHeld(): boolean {
     return !this.#isDetached && this.#ending === undefined
   }

@@ -1,10 +1,11 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from '@jest/globals'
-import { type EventStreamOptions, memoryEventLog } from '../../src/index.js'
+import { EventStreamError, type EventStreamOptions, memoryEventLog } from '../../src/index.js'
 import { describeWithPushpin } from '../support/describe-with-pushpin.js'
 import { Faucet } from '../support/faucet.js'
 import { usePushpin } from '../support/grip.js'
+import { ownStreamLog } from '../support/own-stream-log.js'
 import { until } from '../support/until.js'
 
 describeWithPushpin('a stream with one source, behind Pushpin,', () => {
@@ -118,6 +119,27 @@ describeWithPushpin('a stream with one source, behind Pushpin,', () => {
       await Promise.all([client.end(), lost.end()])
     },
   )
+
+  test('is passed on while only this process has it, as the log was away when it began', async () => {
+    const away = new EventStreamError('ERR_LOG_UNAVAILABLE', 'away')
+    const { log } = ownStreamLog(() => ({ claim: async () => Promise.reject(away) }))
+    const { eventStream, connect, sources, errors, id } = await begin({ log })
+    const client = await (await connect(`/answers/${id}`)).opened()
+    sources.get(id)?.give('a')
+    await client.received(1)
+    expect(eventStream.connections()).toHaveLength(1)
+    const second = await connect(`/answers/${id}`)
+    sources.get(id)?.end()
+    await Promise.all([client.end(), second.end()])
+    expect([client.data, second.data, sources.size]).toEqual([['a'], ['a'], 1])
+    expect([client, second].map(({ control }) => control.map(({ event }) => event))).toEqual([
+      ['stream-open', 'stream-end'],
+      ['stream-open', 'stream-end'],
+    ])
+    expect(errors).toEqual([away])
+    await eventStream.close({ graceMs: 0 })
+    await log.close()
+  })
 
   test('and a channel of the same name never meet', async () => {
     const { eventStream, connect, sources, errors, id } = await begin()
