@@ -1,4 +1,5 @@
-import { quote } from './errors.js'
+import { checkChannel } from './channels.js'
+import { EventStreamError, quote } from './errors.js'
 
 // A channel's name in a log is the one that it was given. Whatever else is kept there begins with a control character,
 // which no channel name has: so things of the same text never meet, in memory, in a store or at a proxy.
@@ -17,6 +18,23 @@ export function streamName(id: string): string {
 /** The name in logs of a stream of a context of `resumable-stream`. */
 export function contextStreamName(id: string): string {
   return marks.contextStream + id
+}
+
+/** Ids that the registry gives to connections, which it lists beside streams. `resilience/tracks.ts` makes them. */
+const connectionId = /^(?:connection-[\w-]{16}|held-[\w-]{43})$/
+
+/**
+ * Checks the id of a stream that is to begin.
+ *
+ * @throws EventStreamError `ERR_CHANNEL`.
+ */
+export function checkNewStream(id: unknown): string {
+  const checked = checkChannel(id)
+  if (!connectionId.test(checked)) return checked
+  throw new EventStreamError(
+    'ERR_CHANNEL',
+    `${quote(id)} has the form of a connection's id in the registry; give the stream another one.`,
+  )
 }
 
 /** What a connection is to that listens to these: a stream, alone, or channels. */

@@ -1,7 +1,7 @@
 import { checkChannel } from '../core/channels.js'
 import { seqOf } from '../core/entry-id.js'
 import { EventStreamError, quote } from '../core/errors.js'
-import { streamName } from '../core/log-names.js'
+import { checkNewStream, streamName } from '../core/log-names.js'
 import { checkNames, checkWhole } from '../core/options.js'
 import { type StreamEnd, streamEnds } from '../core/stream-end.js'
 import type { EventStream } from '../event-stream.js'
@@ -61,7 +61,7 @@ export class StreamRegistry {
     const given = Object(stream) as NewStream
     checkNames('register', given, known)
     const { streamId, streamType = 'stream', userId, metadata } = given
-    const id = checkChannel(streamId)
+    const id = checkNewStream(streamId)
     const { calls, log, limits, options } = this.#streams
     const fields = checkFields(streamType, userId, metadata)
     const record = newRecord(id, 'stream', fields, options.lifetimeMs)

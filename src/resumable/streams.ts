@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { checkChannel } from '../core/channels.js'
 import type { EntryId } from '../core/entry-id.js'
 import { EventStreamError, isLogClosed, quote } from '../core/errors.js'
-import { shownName, streamName } from '../core/log-names.js'
+import { checkNewStream, shownName, streamName } from '../core/log-names.js'
 import { checkNames, checkOptionalText } from '../core/options.js'
 import { encodeEnding, isEndId, type StreamEnd } from '../core/stream-end.js'
 import { within } from '../core/within.js'
@@ -137,7 +137,6 @@ export class Streams {
     source: Source | MakeSource,
     options: StreamOptions = {},
   ): Promise<OpenedStream> {
-    checkChannel(id)
     checkNames('create and open', options, ['track'])
     this.checkLog()
     return this.start(id, source, this.tracked(options.track))
@@ -155,7 +154,7 @@ export class Streams {
   ): Promise<OpenedStream> {
     const log = this.#streamLog()
     if (this.#isClosing) throw closing()
-    const name = this.#nameOf(id)
+    const name = this.#nameOf(checkNewStream(id))
     const other = this.#opening.get(name)
     if (other !== undefined) return { ...(await other), isNew: false, ended: undefined }
     const opening = this.#open(log, name, source, tracked).finally(() => this.#opening.delete(name))

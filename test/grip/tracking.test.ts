@@ -21,7 +21,12 @@ describeWithPushpin('a route with track behind Pushpin', () => {
     )
     const open = async (ids: string, user: string) =>
       (await connect(`/events/${ids}`, { headers: { 'x-user': user } })).opened()
-    return { ...resilience(eventStream, { intervalMs: 100, thresholdMs: 3000 }), open }
+    const answers = eventStream.streams.handler('{id}', () => ['of a stranger'], {
+      track: { type: 'answer', user: 'stranger' },
+    })
+    app.get('/answers/:id', answers)
+    const parts = resilience(eventStream, { intervalMs: 100, thresholdMs: 3000 })
+    return { ...parts, eventStream, connect, open }
   }
 
   test('registers what is held for a set of channels, which lives as long as it is asked for', async () => {
@@ -50,6 +55,20 @@ describeWithPushpin('a route with track behind Pushpin', () => {
       return stream?.state === 'orphaned'
     }, 20_000)
     await guardian.stop()
+  })
+
+  test('does not share its place in the registry with a stream of the same id', async () => {
+    const { eventStream, registry, connect, open } = setUpTracked()
+    const [channel, ann] = [randomUUID(), randomUUID()]
+    await open(channel, ann)
+    await until(async () => (await registry.getUserStreams(ann)).length === 1)
+    const [{ streamId } = { streamId: '' }] = await registry.getUserStreams(ann)
+    expect((await connect(`/answers/${streamId}`)).status).toBe(400)
+    const refused = { code: 'ERR_CHANNEL' }
+    await expect(registry.register({ streamId })).rejects.toMatchObject(refused)
+    await expect(eventStream.streams.create(streamId, ['x'])).rejects.toMatchObject(refused)
+    expect(await registry.getStream(streamId)).toMatchObject({ kind: 'connection', userId: ann })
+    expect(await registry.register({ streamId: 'held-7' })).toBe(true)
   })
 
   test('says whose it is while all are the same user', async () => {

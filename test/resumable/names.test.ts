@@ -1,10 +1,12 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals'
+import { createClient } from 'redis'
 import type { OpenStream } from '../../src/index.js'
 import { ownerOnly, resilience } from '../../src/resilience.js'
 import {
   createPostgresResumableStreamContext,
   createResumableStreamContext,
+  type ResumableStreamContext,
 } from '../../src/resumable.js'
 import { setUp } from '../support/app.js'
 import { describeWithPostgres } from '../support/describe-with-postgres.js'
@@ -185,24 +187,27 @@ function neverMeet(name: StoreName | 'memory'): void {
 
   if (name === 'memory') return
 
+  /** A context of resumable-stream, in the same place as the event stream. */
+  async function contextOf(keyPrefix: string): Promise<ResumableStreamContext> {
+    const url = store?.url as string
+    const options = { waitUntil: null, keyPrefix }
+    const context =
+      name === 'postgres'
+        ? createPostgresResumableStreamContext({ ...options, pool: url })
+        : createResumableStreamContext({ ...options, publisher: createClient({ url }) as never })
+    closers.push(() => context.close())
+    return context
+  }
+
   test('are not those of a context of resumable-stream, in the same place', async () => {
     const { eventStream, get, id } = await serve()
-    const url = store?.url as string
-    const options = { waitUntil: null, keyPrefix: 'headwater' }
-    const contextOf = async () => {
-      if (name === 'postgres')
-        return createPostgresResumableStreamContext({ ...options, pool: url })
-      const { createClient } = await import('redis')
-      return createResumableStreamContext({ ...options, publisher: createClient({ url }) as never })
-    }
-    const context = await contextOf()
-    closers.push(() => context.close())
+    const context = await contextOf('headwater')
     const chat = id('chat')
     const inner = `headwater:${chat}`
     expect((await eventStream.streams.create(inner, ['of a stranger'])).isNew).toBe(true)
     await eventStream.publishEvent(inner, { data: 'of a channel' })
     const source = new Faucet<string>()
-    const stream = (await context.resumableStream(chat, () => ReadableStream.from(source))) as never
+    const stream = await context.resumableStream(chat, () => ReadableStream.from(source) as never)
     source.give('of its user')
     const reader = (stream as ReadableStream<string>).getReader()
     expect((await reader.read()).value).toBe('of its user')
@@ -211,5 +216,15 @@ function neverMeet(name: StoreName | 'memory'): void {
     expect([listener.data, follower.data]).toEqual([['of a channel'], ['of a stranger']])
     source.end()
     expect((await reader.read()).done).toBe(true)
+  })
+
+  test('of two contexts are two things, wherever the prefix ends', async () => {
+    const { id } = await serve()
+    const [app, chat] = [id('app'), id('chat')]
+    const [one, other] = [await contextOf(app), await contextOf(`${app}:${chat}`)]
+    const textOf = (text: string) => () => ReadableStream.from([text]) as ReadableStream<string>
+    await one.createNewResumableStream(`${chat}:7`, textOf('one'))
+    expect(await other.hasExistingStream('7')).toBeNull()
+    await other.createNewResumableStream('7', textOf('other'))
   })
 }

@@ -166,6 +166,8 @@ app.get('/links', eventStream.linkHandler())
 expectTypeOf(eventStream.kick('a')).toEqualTypeOf<Promise<void>>()
 await eventStream.kick(({ channels }) => channels.includes('a'))
 await eventStream.kick((stream) => stream.transport !== 'grip' && stream.openedAt < new Date())
+await eventStream.kick(({ kind, channels }) => kind === 'stream' && channels[0] === 'a')
+expectTypeOf<OpenStream['kind']>().toEqualTypeOf<'channels' | 'stream'>()
 
 // Streams: any source, a handler for any framework, and what is read of them.
 const { streams } = eventStream
@@ -175,6 +177,8 @@ expectTypeOf(
   }),
 ).toExtend<RequestHandler>()
 expectTypeOf(streams.handler('{id}')).toExtend<RequestHandler>()
+expectTypeOf(streams.kick('a')).toEqualTypeOf<Promise<void>>()
+expectTypeOf(streams.count('a')).toEqualTypeOf<number>()
 void streams.create('a', ['text', new Uint8Array(1), { event: 'tool', data: { n: 1 } }])
 void streams.create('a', ({ signal }) => new ReadableStream<string>({ start: () => void signal }))
 // @ts-expect-error Numbers are no chunks.
