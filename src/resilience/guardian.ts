@@ -12,6 +12,7 @@ import { registeredStreamsOf } from './parts.js'
 import { type RegisteredStream, toRegistered } from './record.js'
 import type { RegisteredStreams } from './registered-streams.js'
 import { stateOf } from './shared.js'
+import { Slots } from './slots.js'
 
 /**
  * What became of the job behind a stream that is silent: `active`, it runs, and was heard of by this; `completed` or
@@ -53,6 +54,12 @@ export interface GuardianOptions {
    * @defaultValue 10_000
    */
   readonly checkTimeoutMs?: number | undefined
+  /**
+   * Calls of `checkJobCompletion` at a time. Calls that hang hold up others only if there are so many of them, and then
+   * for `checkTimeoutMs`.
+   * @defaultValue 100
+   */
+  readonly maxChecks?: number | undefined
 }
 
 /** How all registered streams are. */
@@ -76,10 +83,7 @@ export interface GuardianEvents {
   error: [unknown]
 }
 
-const names = ['intervalMs', 'thresholdMs', 'checkTimeoutMs', 'checkJobCompletion']
-
-/** Silent streams that are taken, and asked for, at once: all of them are held until their questions are over. */
-const perTake = 10
+const names = ['intervalMs', 'thresholdMs', 'checkTimeoutMs', 'maxChecks', 'checkJobCompletion']
 
 /** How much longer than its question a stream is held at most, for what is written afterwards. */
 const marginMs = 10_000
@@ -95,6 +99,9 @@ export class StreamGuardian extends EventEmitter<GuardianEvents> {
   readonly #checkTimeoutMs: number
   readonly #check: NonNullable<GuardianOptions['checkJobCompletion']>
   readonly #outages: Outages
+  /** Of streams that are asked for: also since looks before this one. */
+  readonly #slots: Slots
+  readonly #asked = new Set<string>()
   #timer: NodeJS.Timeout | undefined
   #looking: Promise<void> | undefined
   /** Of the look that is under way. */
@@ -109,9 +116,10 @@ export class StreamGuardian extends EventEmitter<GuardianEvents> {
       intervalMs = 30_000,
       thresholdMs = 30_000,
       checkTimeoutMs = 10_000,
+      maxChecks = 100,
       checkJobCompletion = () => undefined,
     } = options
-    const numbers = { intervalMs, thresholdMs, checkTimeoutMs }
+    const numbers = { intervalMs, thresholdMs, checkTimeoutMs, maxChecks }
     for (const [name, value] of Object.entries(numbers)) checkWhole(name, value, 1, 2 ** 31 - 1)
     checkFunction('checkJobCompletion', checkJobCompletion)
     const { heartbeatMs, orphanAfterMs } = this.#streams.options
@@ -131,6 +139,7 @@ export class StreamGuardian extends EventEmitter<GuardianEvents> {
     this.#thresholdMs = thresholdMs
     this.#checkTimeoutMs = checkTimeoutMs
     this.#check = checkJobCompletion
+    this.#slots = new Slots(maxChecks)
     this.#outages = new Outages(this.#streams.store, {
       harmlessMs: thresholdMs - heartbeatMs,
       restMs: thresholdMs,
@@ -155,6 +164,7 @@ export class StreamGuardian extends EventEmitter<GuardianEvents> {
     this.#timer = undefined
     this.#outages.stop()
     await this.#looking
+    await this.#slots.done()
   }
 
   /** A look that takes longer than the interval is not joined by another one. */
@@ -170,9 +180,12 @@ export class StreamGuardian extends EventEmitter<GuardianEvents> {
   async #round(): Promise<void> {
     const startedAt = performance.now()
     this.#counts = { checks: 0, checkFailures: 0, orphaned: 0, completed: 0 }
+    const unsettled = new Map<string, number>()
     // Of those that no answer was to be had for, it is known by then what to think.
-    await this.#settleSilent(this.#streams.options.orphanAfterMs, true)
-    await this.#settleSilent(this.#thresholdMs, false)
+    await this.#settleSilent(this.#streams.options.orphanAfterMs, true, unsettled)
+    await this.#settleSilent(this.#thresholdMs, false, unsettled)
+    // What takes longer is held until it is done, and the next look need not wait for it.
+    await within(this.#slots.done(), this.#intervalMs / 2)
     this.#streams.guarded({ ...this.#counts, durationMs: performance.now() - startedAt })
     const { longestSilenceMs, ...counts } = await this.#outages.watch(() =>
       this.#streams.store.count(this.#thresholdMs),
@@ -182,29 +195,42 @@ export class StreamGuardian extends EventEmitter<GuardianEvents> {
     this.#tell('health', { ...counts, oldestHeartbeat })
   }
 
-  async #settleSilent(silentMs: number, isOverdue: boolean): Promise<void> {
+  /** @param unsettled - What could not be settled comes in a later look; and until when it is held. */
+  async #settleSilent(
+    silentMs: number,
+    isOverdue: boolean,
+    unsettled: Map<string, number>,
+  ): Promise<void> {
     const holdMs = this.#checkTimeoutMs + Math.min(marginMs, this.#intervalMs)
-    /** What it could not settle comes in a later round, and until when it is held. */
-    const unsettled = new Map<string, number>()
     const { store } = this.#streams
-    while (this.#timer !== undefined && !this.#outages.isRecent) {
+    for (;;) {
+      // None is taken that would have to wait while it is held.
+      await this.#slots.room()
+      if (this.#timer === undefined || this.#outages.isRecent) return
       const holder = randomBytes(12).toString('base64url')
-      const limit = perTake + countDue(unsettled)
+      const limit = this.#slots.free + countDue(unsettled)
       const wish = { silentMs, holder, holdMs, limit }
       const records = await this.#outages.watch(() => store.take(wish))
       // What was taken by a call that was held up may be alive as well.
       if (this.#outages.isRecent) return
       const heldUntil = performance.now() + holdMs
-      const settle = async (record: RegistryRecord) => {
+      for (const record of records) {
+        const { id } = record
+        const isNew = !unsettled.has(id) && !this.#asked.has(id)
         // Held again, so that nobody else asks either; those behind it come first.
-        const isNew = !unsettled.has(record.id)
-        unsettled.set(record.id, heldUntil)
-        if (isNew && (await this.#settle(record, holder, isOverdue))) unsettled.delete(record.id)
+        unsettled.set(id, heldUntil)
+        if (!isNew) continue
+        this.#asked.add(id)
+        this.#slots.run(async () => {
+          try {
+            if (await this.#settle(record, holder, isOverdue)) unsettled.delete(id)
+          } catch (error) {
+            // One that fails holds up no other.
+            this.#report(error)
+          }
+          this.#asked.delete(id)
+        })
       }
-      // One that fails holds up no other.
-      await Promise.all(
-        records.map((record) => settle(record).catch((error) => this.#report(error))),
-      )
       if (records.length < limit) return
     }
   }

@@ -44,6 +44,51 @@ describe('a guardian', () => {
     await stop()
   })
 
+  test('asks for others at once while checks hang, and for new ones too', async () => {
+    const release: ((answer: { state: 'active' }) => void)[] = []
+    const { registry, guardian, stop, stateOf } = setUpGuardians({
+      maxChecks: 20,
+      checkTimeoutMs: 60_000,
+      checkJobCompletion: ({ streamId }) =>
+        streamId.startsWith('bad')
+          ? new Promise((resolve) => release.push(resolve))
+          : { state: 'completed' },
+    })
+    for (let i = 0; i < 19; i++) await registry.register({ streamId: `bad-${i}` })
+    const good = Array.from({ length: 50 }, (_, i) => `good-${i}`)
+    await sleep(5)
+    await Promise.all(good.map((streamId) => registry.register({ streamId })))
+    const isDone = async (id: string) => (await stateOf(id)) === 'completed'
+    guardian.start()
+    await until(async () => (await Promise.all(good.map(isDone))).every(Boolean))
+    await registry.register({ streamId: 'good-later' })
+    await until(() => isDone('good-later'))
+    expect(release).toHaveLength(19)
+    for (const answer of release) answer({ state: 'active' })
+    await stop()
+  })
+
+  test('calls no more checks at a time than it may', async () => {
+    let running = 0
+    let most = 0
+    const { registry, start, stop, ended } = setUpGuardians({
+      maxChecks: 7,
+      checkJobCompletion: async () => {
+        running += 1
+        most = Math.max(most, running)
+        await sleep(5)
+        running -= 1
+        return undefined
+      },
+    })
+    const ids = Array.from({ length: 60 }, (_, i) => `job-${i}`)
+    await Promise.all(ids.map((streamId) => registry.register({ streamId })))
+    start()
+    await until(() => ended.length === ids.length)
+    await stop()
+    expect(most).toBe(7)
+  })
+
   test('is the only one to ask, however long the checks of all take', async () => {
     const asked: string[] = []
     const { registry, start, stop, ended } = setUpGuardians({
