@@ -62,6 +62,8 @@ describe('an event stream', () => {
       hasHeader: () => false,
       end: jest.fn(),
       headersSent: false,
+      on: () => undefined,
+      off: () => undefined,
     }
     await eventStream('a')({ method: 'GET', headers: {}, url: '/' } as never, res as never)
     expect(warned).toHaveBeenCalledWith(new Error('away'))

@@ -1,4 +1,5 @@
 import { encodeChannelName } from '../core/cursor.js'
+import { isEndId } from '../core/stream-end.js'
 import type { EventLog } from '../log/event-log.js'
 import type { Observer } from '../observe/observer.js'
 import { ActiveChannel } from './active-channel.js'
@@ -66,6 +67,8 @@ export class Hub {
   readonly #host: ConnectionHost
   readonly #kicks: Notices | undefined
   readonly #recentKicks = new RecentKicks()
+  /** Requests that are told of kicks, and have no stream yet. */
+  #kickWatchers = 0
   #dirty: Feed[] = []
   #ticker: NodeJS.Timeout | undefined
   #onEmpty: (() => void) | undefined
@@ -96,20 +99,31 @@ export class Hub {
   /**
    * Makes a stream ready: once this resolves its channels are followed and its place is known, so
    * that the head can be sent. End it by `attach` or `release`.
+   *
+   * @param signal - Aborts when nobody wants it any more: then it is released at once, however far it is.
    */
-  async prepare(wish: Wish): Promise<PreparedStream> {
+  async prepare(wish: Wish, signal?: AbortSignal): Promise<PreparedStream> {
     const feed = this.#acquire(wish.channels)
+    let isHeld = true
+    const release = () => {
+      signal?.removeEventListener('abort', release)
+      if (isHeld) this.#release(feed)
+      isHeld = false
+    }
+    signal?.addEventListener('abort', release)
     try {
-      await Promise.all([...feed.channels, this.#kicks].map((channel) => channel?.open()))
+      await Promise.all([...feed.channels.map((channel) => channel.follow()), this.#kicks?.open()])
       const start = await findStart(this.#options.log, feed.channels, wish)
-      const isAtEnd = start.positions.every((id, i) => id === feed.channels[i]?.position)
       return {
-        isOver: feed.isOver && isAtEnd && start.lost.length === 0,
-        attach: (sink, options) => this.#attach(feed, start, sink, options),
-        release: () => this.#release(feed),
+        isOver: start.lost.length === 0 && (await isAtEnd(feed, start)),
+        attach: (sink, options) => {
+          signal?.removeEventListener('abort', release)
+          return this.#attach(feed, start, sink, options)
+        },
+        release,
       }
     } catch (error) {
-      this.#release(feed)
+      release()
       throw error
     }
   }
@@ -124,6 +138,33 @@ export class Hub {
   async kick(channel: string): Promise<void> {
     this.#kick(channel)
     await this.#kicks?.publish(channel)
+  }
+
+  /**
+   * Has kicks of other processes heard, from before the rights of a request are checked until it has its stream.
+   *
+   * @returns Ends that; may be called twice.
+   */
+  async watchKicks(): Promise<() => void> {
+    let isWatching = true
+    this.#kickWatchers += 1
+    const leave = () => {
+      if (isWatching) this.#kickWatchers -= 1
+      isWatching = false
+      this.#closeKicks()
+    }
+    try {
+      await this.#kicks?.begin()
+    } catch (error) {
+      leave()
+      throw error
+    }
+    return leave
+  }
+
+  /** Resolves when all kicks are known that were asked for by now, in any process. */
+  async hearKicks(): Promise<void> {
+    await this.#kicks?.hear()
   }
 
   /** Whether a stream of these channels, whose rights were checked at `since`, must end. */
@@ -227,7 +268,11 @@ export class Hub {
       this.#channels.delete(channel.name)
       channel.close()
     }
-    if (this.#feeds.size === 0) this.#kicks?.close()
+    this.#closeKicks()
+  }
+
+  #closeKicks(): void {
+    if (this.#feeds.size === 0 && this.#kickWatchers === 0) this.#kicks?.close()
   }
 
   #schedule(feed: Feed): void {
@@ -265,4 +310,11 @@ export class Hub {
       }
     }
   }
+}
+
+/** Whether a client has all there will ever be of its channels. */
+async function isAtEnd(feed: Feed, { positions }: Start): Promise<boolean> {
+  if (!positions.every(isEndId)) return false
+  const heads = await Promise.all(feed.channels.map((channel) => channel.locate()))
+  return heads.every((head, i) => head === positions[i])
 }

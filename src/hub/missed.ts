@@ -1,7 +1,8 @@
 import { encodeChannelName, encodeCursor } from '../core/cursor.js'
-import type { EntryId } from '../core/entry-id.js'
+import { type EntryId, seqOf } from '../core/entry-id.js'
 import { endBlock } from '../core/wire.js'
-import type { EventLog, PageLimit } from '../log/event-log.js'
+import type { EventLog } from '../log/event-log.js'
+import { nextLimit, pageLimit } from './page-limits.js'
 import { entryFields, resetFields } from './reset.js'
 
 /** What a client has not got, as far as it fits. */
@@ -9,7 +10,7 @@ export interface Missed {
   readonly text: string
   /** Where the client is behind it, one per channel. */
   readonly positions: readonly EntryId[]
-  /** Whether that is where the channels are. */
+  /** Whether that is where the channels were when they were first read, or further. */
   readonly isComplete: boolean
 }
 
@@ -21,19 +22,19 @@ export interface MissedOptions {
   /** Whether a first event that is larger than all that fits is sent by itself. */
   readonly mayExceed: boolean
   readonly onError: (error: unknown) => void
+  /** Aborts when nobody wants it any more. */
+  readonly gone?: AbortSignal | undefined
 }
-
-const pageLimit: PageLimit = { maxEvents: 256, maxLength: 65_536 }
 
 /**
  * Reads what was published in channels behind positions, one channel after the other. A gap becomes
- * a `stream-reset`, as on a stream that is open.
+ * a `stream-reset`, as on a stream that is open. What is published meanwhile is not waited for.
  */
 export async function readMissed(
   log: Pick<EventLog, 'read'>,
   channels: readonly string[],
   from: readonly EntryId[],
-  { maxBytes, escape: escaped, mayExceed, onError }: MissedOptions,
+  { maxBytes, escape: escaped, mayExceed, onError, gone }: MissedOptions,
 ): Promise<Missed> {
   const encodedNames = channels.map(encodeChannelName)
   const positions = [...from]
@@ -52,9 +53,14 @@ export async function readMissed(
   }
 
   for (const [index, channel] of channels.entries()) {
+    let limit = pageLimit
+    let target: EntryId | undefined
     for (;;) {
       const after = positions[index] as EntryId
-      const { entries, gap, head } = await log.read(channel, after, pageLimit)
+      const { entries, gap, head } = await log.read(channel, after, limit)
+      if (gone?.aborted) return { text, positions, isComplete: false }
+      target ??= head
+      limit = nextLimit(limit)
       const blocks =
         gap === undefined
           ? entries.map((entry) => ({ id: entry.id, fields: entryFields(channel, entry, onError) }))
@@ -62,7 +68,8 @@ export async function readMissed(
       for (const { id, fields } of blocks) {
         if (!add(index, id, fields)) return { text, positions, isComplete: false }
       }
-      if (blocks.length === 0 || positions[index] === head) break
+      const isThere = seqOf(positions[index] as EntryId) >= seqOf(target)
+      if (blocks.length === 0 || gap !== undefined || isThere) break
     }
   }
   return { text, positions, isComplete: true }

@@ -17,6 +17,10 @@ export class Notices {
   readonly #options: NoticesOptions
   readonly #name: string
   #channel: ActiveChannel | undefined
+  #beginning: Promise<ActiveChannel> | undefined
+  #opening: Promise<void> | undefined
+  /** Whether all that came between `begin` and `open` is told. */
+  #isHeard = false
 
   constructor(options: NoticesOptions) {
     this.#options = options
@@ -35,18 +39,26 @@ export class Notices {
     return entries.length > 0
   }
 
-  /** Resolves when nothing that is published from now on is missed. */
+  /** Resolves when nothing that is published from now on is missed: whoever opens them is told of it. */
+  async begin(): Promise<void> {
+    await this.#begin()
+  }
+
+  /** Resolves when what is published is told as it comes; what came since `begin` is told behind that. */
   open(): Promise<void> {
-    if (this.#channel === undefined) {
-      const { log, onError } = this.#options
-      this.#channel = new ActiveChannel(this.#name, log, onError)
-      this.#channel.listeners.add({
-        push: ({ fields }) => this.#take(fields),
-        // What was lost with the log can be told to nobody.
-        reset: () => undefined,
-      })
-    }
-    return this.#channel.open()
+    this.#opening ??= this.#open().catch((error: unknown) => {
+      this.#opening = undefined
+      throw error
+    })
+    return this.#opening
+  }
+
+  /** Opens them, and resolves when what was published before that is told. */
+  async hear(): Promise<void> {
+    await this.open()
+    if (this.#isHeard) return
+    await this.#channel?.resync()
+    this.#isHeard = this.#channel !== undefined
   }
 
   #take(fields: string): void {
@@ -59,5 +71,43 @@ export class Notices {
   close(): void {
     this.#channel?.close()
     this.#channel = undefined
+    this.#beginning = undefined
+    this.#opening = undefined
+    this.#isHeard = false
+  }
+
+  #begin(): Promise<ActiveChannel> {
+    if (this.#beginning !== undefined) return this.#beginning
+    const beginning = this.#locate()
+    this.#beginning = beginning
+    const isCurrent = () => this.#beginning === beginning
+    beginning.then(
+      (channel) => {
+        if (isCurrent()) this.#channel = channel
+        else channel.close()
+      },
+      () => {
+        if (isCurrent()) this.#beginning = undefined
+      },
+    )
+    return beginning
+  }
+
+  async #locate(): Promise<ActiveChannel> {
+    const { log, onError } = this.#options
+    const [head] = await log.heads([this.#name])
+    const channel = new ActiveChannel(this.#name, log, onError, head)
+    channel.listeners.add({
+      push: ({ fields }) => this.#take(fields),
+      // What was lost with the log can be told to nobody.
+      reset: () => undefined,
+    })
+    return channel
+  }
+
+  async #open(): Promise<void> {
+    const channel = await this.#begin()
+    await channel.follow()
+    channel.resync().catch(this.#options.onError)
   }
 }

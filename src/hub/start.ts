@@ -24,17 +24,18 @@ export interface Start {
   readonly lost: readonly string[]
 }
 
-/** A channel whose live position is known. */
+/** A channel that is followed, or read as it is. */
 export interface StartChannel {
   readonly name: string
-  readonly position: EntryId
-  /** Brings the position to the head of the log. */
-  resync(): Promise<void>
+  /** Where a client begins that wants what comes from now on. */
+  locate(): Promise<EntryId>
 }
 
-/** Finds the position in each channel that a stream begins at. */
+type StartLog = Pick<EventLog, 'read' | 'heads'>
+
+/** Finds the position in each channel that a stream begins at. Takes one round trip to the log at most. */
 export async function findStart(
-  log: EventLog,
+  log: StartLog,
   channels: readonly StartChannel[],
   { cursor, startFrom }: Wish,
 ): Promise<Start> {
@@ -44,27 +45,33 @@ export async function findStart(
     )
     return { positions, lost: [] }
   }
-  if (cursor === 'invalid') return startAnew(channels, undefined)
+  if (cursor === 'invalid') return startAnew(log, channels)
   if ('id' in cursor) {
     if (channels.length === 1) return { positions: [cursor.id], lost: [] }
-    return startAnew(channels, await findOwner(log, channels, cursor.id), cursor.id)
+    return startAnew(log, channels, cursor.id)
   }
-  const positions = channels.map(({ name, position }) => cursor.positions.get(name) ?? position)
+  const positions = await Promise.all(
+    channels.map((channel) => cursor.positions.get(channel.name) ?? channel.locate()),
+  )
   return { positions, lost: [] }
 }
 
-/** Goes on in one channel, and with what comes from now on in the others. */
+/**
+ * Goes on in the one channel that an id belongs to, and with what comes from now on in the others. Where the log is now
+ * is looked up: behind it would be what this client may have seen, by way of another process.
+ */
 async function startAnew(
+  log: StartLog,
   channels: readonly StartChannel[],
-  known: StartChannel | undefined,
-  id: EntryId = '',
+  id?: EntryId,
 ): Promise<Start> {
-  const lost = channels.filter((channel) => channel !== known)
-  // Behind the head would be what this client may have seen, by way of another process.
-  await Promise.all(lost.map((channel) => channel.resync()))
+  const [owner, heads] = await Promise.all([
+    id === undefined ? undefined : findOwner(log, channels, id),
+    log.heads(channels.map(({ name }) => name)),
+  ])
   return {
-    positions: channels.map((channel) => (channel === known ? id : channel.position)),
-    lost: lost.map(({ name }) => name),
+    positions: channels.map((channel, i) => (channel === owner ? id : heads[i]) as EntryId),
+    lost: channels.filter((channel) => channel !== owner).map(({ name }) => name),
   }
 }
 
@@ -73,7 +80,7 @@ async function startAnew(
  * in several channels together.
  */
 async function findOwner(
-  log: EventLog,
+  log: StartLog,
   channels: readonly StartChannel[],
   id: EntryId,
 ): Promise<StartChannel | undefined> {
@@ -82,12 +89,12 @@ async function findOwner(
 }
 
 async function startWithoutCursor(
-  log: EventLog,
+  log: StartLog,
   channel: StartChannel,
   startFrom: StartFrom,
 ): Promise<EntryId> {
   if (startFrom === 'now' || (typeof startFrom === 'object' && startFrom.last === 0)) {
-    return channel.position
+    return channel.locate()
   }
   const { entries, head } = await log.read(channel.name, startFrom, onePlace)
   return entries[0]?.prevId ?? head

@@ -63,8 +63,10 @@ export interface LogListener {
   /**
    * The last entries may not have come, and no later one would show it: the log was out of reach, or
    * has found its head elsewhere. `read` tells.
+   *
+   * @param head - Where the log has found its head: whoever has this entry already misses nothing up to it.
    */
-  suspect(): void
+  suspect(head?: EntryId): void
 }
 
 /**

@@ -141,7 +141,7 @@ class MemoryEventLog implements StreamLog, RegistryLog {
     // One of its own, so that the same listener may follow twice.
     const follower: LogListener = {
       append: (entries) => listener.append(entries),
-      suspect: () => listener.suspect(),
+      suspect: (head) => listener.suspect(head),
     }
     channel.listeners.add(follower)
     this.#place(channel)

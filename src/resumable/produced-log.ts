@@ -83,7 +83,7 @@ export class ProducedLog implements EventLog {
     // One of its own, so that the same listener may follow twice.
     const follower: LogListener = {
       append: (entries) => listener.append(entries),
-      suspect: () => listener.suspect(),
+      suspect: (head) => listener.suspect(head),
     }
     this.#listeners.set(channel, listeners.add(follower))
     const leave = () => {

@@ -32,6 +32,7 @@ export async function* readEntries(
   let position = after
   let waiting: StoredEvent[] = []
   let mayMiss = true
+  let suspected: EntryId | undefined
   let wake: () => void = () => undefined
   left?.addEventListener('abort', () => wake(), { once: true })
   const unfollow = await log.follow(channel, {
@@ -40,8 +41,9 @@ export async function* readEntries(
       else mayMiss = true
       wake()
     },
-    suspect: () => {
-      mayMiss = true
+    suspect: (head) => {
+      if (head === undefined) mayMiss = true
+      suspected = head
       wake()
     },
   })
@@ -59,6 +61,8 @@ export async function* readEntries(
         yield entry
         if (isEndId(position)) return
       }
+      mayMiss ||= suspected !== undefined && suspected !== position
+      suspected = undefined
       if (mayMiss) {
         mayMiss = false
         const { entries, gap, head } = await log.read(channel, position, page)

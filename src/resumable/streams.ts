@@ -6,7 +6,7 @@ import { checkNewStream, shownName, streamName } from '../core/log-names.js'
 import { checkNames, checkOptionalText } from '../core/options.js'
 import { encodeEnding, isEndId, type StreamEnd } from '../core/stream-end.js'
 import { within } from '../core/within.js'
-import type { EventLog, StoredEvent } from '../log/event-log.js'
+import type { EventLog, LogListener, StoredEvent } from '../log/event-log.js'
 import { isStreamLog, type StreamInfo, type StreamLog } from '../log/stream-log.js'
 import type { Observer } from '../observe/observer.js'
 import { AheadReaders, type Place } from './ahead.js'
@@ -324,12 +324,13 @@ export class Streams {
   /** Hears when another process stops it. Without, the next append or renewal of the lease would tell. */
   async #watch(log: StreamLog, producer: Producer): Promise<() => void> {
     const { channel } = producer
-    const listener = {
-      append: (entries: readonly StoredEvent[]) => {
+    const listener: LogListener = {
+      append: (entries) => {
         const end = entries.at(-1)
         if (end !== undefined && isEndId(end.id)) producer.endedBy({ end })
       },
-      suspect: () => {
+      suspect: (head) => {
+        if (head !== undefined && !isEndId(head)) return
         log.inspect(channel).then(
           (info) => info?.end && producer.endedBy(info),
           () => undefined,

@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals'
 import { ActiveChannel } from '../../src/hub/active-channel.js'
+import { largestPage, pageLimit } from '../../src/hub/page-limits.js'
 import type { LogListener } from '../../src/log/event-log.js'
 import { memoryEventLog } from '../../src/log/memory.js'
 import { until } from '../support/until.js'
@@ -57,10 +58,15 @@ async function setUp(entries = 3) {
   }
 }
 
+async function opened(channel: ActiveChannel): Promise<void> {
+  await channel.follow()
+  await channel.locate()
+}
+
 describe('an active channel', () => {
   test('opens at the head, though an old message that was long on its way comes first', async () => {
     const { channel, stored, live, ids } = await setUp()
-    const opening = channel.open()
+    const opening = opened(channel)
     live().append(stored.slice(0, 1))
     await opening
     expect(channel.position).toBe(ids[2])
@@ -72,20 +78,20 @@ describe('an active channel', () => {
     heads.gate = new Promise((resolve) => {
       answer = resolve
     })
-    const opening = channel.open()
+    const opening = opened(channel)
     await until(() => heads.asked === 1)
     const [missed] = await inner.append('a', [{ data: '4' }])
     live().suspect()
     answer()
     await opening
-    expect(channel.position).toBe(missed?.id)
+    await until(() => channel.position === missed?.id)
   })
 
   test('reads the log once for all who want the same page', async () => {
     const { channel, calls, ids } = await setUp()
-    await channel.open()
+    await opened(channel)
     const pages = await Promise.all(
-      Array.from({ length: 1000 }, () => channel.read(ids[0] as string)),
+      Array.from({ length: 1000 }, () => channel.read(ids[0] as string, pageLimit)),
     )
     expect(calls.reads).toBe(1)
     expect(pages[999]?.entries.map(({ fields }) => fields)).toEqual(['data: 2\n', 'data: 3\n'])
@@ -93,18 +99,18 @@ describe('an active channel', () => {
 
   test('serves from its tail whoever missed only what came while it was active', async () => {
     const { channel, calls, inner, live, ids } = await setUp()
-    await channel.open()
+    await opened(channel)
     await inner.append('a', [{ data: '4' }, { data: '5' }])
     const { entries } = await inner.read('a', { last: 2 }, { maxEvents: 9, maxLength: 99 })
     live().append(entries)
-    const all = await channel.read(ids[2] as string)
-    const last = await channel.read(entries[0]?.id as string)
+    const all = await channel.read(ids[2] as string, pageLimit)
+    const last = await channel.read(entries[0]?.id as string, pageLimit)
     expect([all.entries.length, last.entries.length, calls.reads]).toEqual([2, 1, 0])
   })
 
   test('mends a hole from the log, in order', async () => {
     const { channel, inner, live, pushed } = await setUp(0)
-    await channel.open()
+    await opened(channel)
     await inner.append('a', [{ data: '1' }, { data: '2' }, { data: '3' }])
     const { entries } = await inner.read('a', 'earliest', { maxEvents: 9, maxLength: 99 })
     live().append(entries.slice(0, 1))
@@ -115,7 +121,7 @@ describe('an active channel', () => {
 
   test('looks again when it is suspected to have missed something during a look', async () => {
     const { channel, inner, live, pushed, calls } = await setUp(0)
-    await channel.open()
+    await opened(channel)
     live().suspect()
     await until(() => calls.reads === 1)
     await inner.append('a', [{ data: '1' }])
@@ -126,7 +132,7 @@ describe('an active channel', () => {
 
   test('tries again when the log cannot be read, and says so', async () => {
     const { channel, inner, live, pushed, calls, errors } = await setUp(0)
-    await channel.open()
+    await opened(channel)
     await inner.append('a', [{ data: '1' }])
     calls.failing = 1
     live().suspect()
@@ -137,7 +143,7 @@ describe('an active channel', () => {
 
   test('announces an entry of another writer that cannot be sent', async () => {
     const { channel, inner, live, pushed, errors } = await setUp(0)
-    await channel.open()
+    await opened(channel)
     await inner.append('a', [{ event: 'evil\ndata: injected', data: '1' }, { data: '2' }])
     const { entries } = await inner.read('a', 'earliest', { maxEvents: 9, maxLength: 99 })
     live().append(entries)
@@ -150,12 +156,63 @@ describe('an active channel', () => {
 
   test('keeps a bounded tail', async () => {
     const { channel, inner, live, calls } = await setUp(1)
-    await channel.open()
+    await opened(channel)
     const before = channel.position
     for (let i = 0; i < 300; i++) await inner.append('a', [{ data: 'x' }])
     const { entries } = await inner.read('a', before, { maxEvents: 300, maxLength: 1e6 })
     live().append(entries)
-    await channel.read(before)
+    await channel.read(before, pageLimit)
     expect(calls.reads).toBe(1)
+  })
+
+  test('keeps all that comes while somebody reads the log, up to the largest page', async () => {
+    const { channel, inner, live, calls } = await setUp(1)
+    await opened(channel)
+    const before = channel.position
+    channel.hold()
+    const publish = async (count: number) => {
+      const data = Array.from({ length: count }, () => ({ data: 'x' }))
+      await inner.append('a', data)
+      const { entries } = await inner.read('a', { last: count }, largestPage)
+      live().append(entries)
+    }
+    await publish(900)
+    const { entries } = await channel.read(before, pageLimit)
+    expect([entries.length, calls.reads]).toEqual([256, 0])
+    channel.release()
+    await channel.read(before, pageLimit)
+    expect(calls.reads).toBe(1)
+    channel.hold()
+    for (let n = 0; n < 6; n++) await publish(900)
+    await channel.read(entries[0]?.id as string, pageLimit)
+    expect(calls.reads).toBe(2)
+    channel.release()
+  })
+
+  test('does not wait for a pause in what is published', async () => {
+    const { channel, inner, live, pushed } = await setUp(0)
+    await opened(channel)
+    let published = 0
+    const publish = async () => {
+      published += 1
+      await inner.append('a', [{ data: `${published}` }])
+      const { entries } = await inner.read('a', { last: 1 }, pageLimit)
+      live().append(entries)
+    }
+    await inner.append('a', [{ data: `${++published}` }])
+    await publish()
+    let isThere = false
+    const resync = channel.resync().then(() => {
+      isThere = true
+    })
+    let turns = 0
+    for (; !isThere && turns < 50; turns++) {
+      await publish()
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+    await resync
+    // Two looks, each of which takes a turn of the event loop.
+    expect(turns).toBeLessThanOrEqual(4)
+    expect(pushed).toEqual(Array.from({ length: published }, (_, i) => `data: ${i + 1}\n`))
   })
 })

@@ -143,9 +143,14 @@ function pass(from: Socket, to: Socket, delayMs: number): void {
   else from.pipe(late(delayMs)).pipe(to)
 }
 
+/** As on a long way: what is sent is late by so much, however much else is on the way. */
 function late(delayMs: number): Transform {
   return new Transform({
-    transform: (chunk, _encoding, done) => void setTimeout(done, delayMs, null, chunk),
+    transform(chunk, _encoding, done) {
+      setTimeout(() => this.push(chunk), delayMs)
+      done()
+    },
+    flush: (done) => void setTimeout(done, delayMs),
   })
 }
 

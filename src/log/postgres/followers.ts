@@ -80,7 +80,7 @@ export class Followers {
     // One of its own, so that the same listener may follow twice.
     const follower: LogListener = {
       append: (entries) => listener.append(entries),
-      suspect: () => listener.suspect(),
+      suspect: (head) => listener.suspect(head),
     }
     followed.followers.add(follower)
     const leave = () => {

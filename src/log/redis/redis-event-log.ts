@@ -302,6 +302,8 @@ class RedisEventLog implements StreamLog, RemoteLog, RegistryLog, IntakeLog {
     await this.read(channel, 'earliest', { maxEvents: 1, maxLength: 1 })
     const leave = await this.follow(channel, { append: () => undefined, suspect: () => undefined })
     leave()
+    // Behind the look of whoever follows, which makes the channel.
+    await this.heads([channel])
     await this.#link.run({
       what: 'The check of Redis',
       writes: false,

@@ -38,8 +38,8 @@ class Subscription {
     this.live = channelKeys(prefix, channel).live
   }
 
-  suspect(): void {
-    for (const follower of [...this.followers]) follower.suspect()
+  suspect(head?: EntryId): void {
+    for (const follower of [...this.followers]) follower.suspect(head)
   }
 }
 
@@ -71,7 +71,7 @@ export class Subscriptions {
     // One of its own, so that the same listener may follow twice.
     const follower: LogListener = {
       append: (entries) => listener.append(entries),
-      suspect: () => listener.suspect(),
+      suspect: (head) => listener.suspect(head),
     }
     subscription.followers.add(follower)
     const leave = () => {
@@ -139,11 +139,23 @@ export class Subscriptions {
   async #begin(subscription: Subscription): Promise<void> {
     try {
       await this.#host.subscribe([subscription.live])
-      const [head] = await this.#host.heads([subscription.channel])
-      subscription.seen ??= head
     } catch (error) {
       this.#forget(subscription)
       throw error
+    }
+    void this.#locate(subscription)
+  }
+
+  /** Not waited for, so that who follows may look for his own place at the same time: messages come already. */
+  async #locate(subscription: Subscription): Promise<void> {
+    try {
+      const [head] = await this.#host.heads([subscription.channel])
+      if (subscription.seen !== undefined) return
+      subscription.seen = head
+      // Messages of what was appended meanwhile may have been lost.
+      subscription.suspect(head)
+    } catch {
+      // Redis is away. Without a place, the next check suspects that something was lost.
     }
   }
 

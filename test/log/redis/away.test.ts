@@ -102,18 +102,18 @@ describeWithRedis('redisEventLog, with a Redis that is away,', () => {
       const log = logOf(clientOf(proxy.url))
       await log.ready()
       const seen: StoredEvent[] = []
-      let suspected = 0
+      const suspected: unknown[] = []
       await log.follow('a', {
         append: (entries) => seen.push(...entries),
-        suspect: () => {
-          suspected += 1
-        },
+        suspect: (head) => suspected.push(head),
       })
+      // That it was found where it was.
+      await until(() => suspected.length === 1)
       proxy.cut()
       const other = logOf(server.url)
       await other.append('a', [{ data: '1' }])
       proxy.heal()
-      await until(() => suspected > 0)
+      await until(() => suspected.length > 1)
       await other.append('a', [{ data: '2' }])
       await until(() => seen.length > 0)
       expect(seen.map(({ data }) => data)).toEqual(['2'])

@@ -1,0 +1,81 @@
+import { type EntryId, seqOf } from '../core/entry-id.js'
+import type { PageLimit } from '../log/event-log.js'
+import { largestPage } from './page-limits.js'
+
+/** An entry whose fields are encoded, once for all connections. */
+export interface EncodedEntry {
+  readonly id: EntryId
+  readonly prevId: EntryId
+  /** `event` and `data` lines; the id comes with the cursor of whom it is sent to. */
+  readonly fields: string
+}
+
+/** What is kept of a channel that is in use, so that a crowd that reconnects reads the log once. */
+const tailLimit: PageLimit = { maxEvents: 256, maxLength: 65_536 }
+
+/**
+ * The last entries of a channel. While somebody reads the log, all that comes is kept: an answer of the log is as old
+ * as its way, and whoever gets it must be able to go on from there.
+ */
+export class ChannelTail {
+  #entries: EncodedEntry[] = []
+  #length = 0
+  #holds = 0
+
+  add(entry: EncodedEntry): void {
+    this.#entries.push(entry)
+    this.#length += entry.fields.length
+    this.#trim()
+  }
+
+  clear(): void {
+    this.#entries = []
+    this.#length = 0
+  }
+
+  /** From here on nothing is dropped that fits the largest page, until `release`. */
+  hold(): void {
+    this.#holds += 1
+  }
+
+  release(): void {
+    this.#holds -= 1
+    this.#trim()
+  }
+
+  has(id: EntryId): boolean {
+    return this.#indexOf(id) !== undefined
+  }
+
+  /** @returns A page of the entries after this one; undefined when it is no place in here. */
+  after(id: EntryId, { maxEvents, maxLength }: PageLimit): readonly EncodedEntry[] | undefined {
+    const index = id === this.#entries[0]?.prevId ? -1 : this.#indexOf(id)
+    if (index === undefined) return undefined
+    const start = index + 1
+    let end = start
+    let length = 0
+    while (end < this.#entries.length && end - start < maxEvents && length < maxLength) {
+      length += (this.#entries[end] as EncodedEntry).fields.length
+      end += 1
+    }
+    return this.#entries.slice(start, end)
+  }
+
+  #indexOf(id: EntryId): number | undefined {
+    const first = this.#entries[0]
+    if (first === undefined) return undefined
+    const index = seqOf(id) - seqOf(first.id)
+    return this.#entries[index]?.id === id ? index : undefined
+  }
+
+  #trim(): void {
+    const { maxEvents, maxLength } = this.#holds > 0 ? largestPage : tailLimit
+    let count = 0
+    while (this.#entries.length - count > maxEvents || this.#length > maxLength) {
+      this.#length -= (this.#entries[count] as EncodedEntry).fields.length
+      count += 1
+    }
+    if (count === 1) this.#entries.shift()
+    else if (count > 1) this.#entries.splice(0, count)
+  }
+}
