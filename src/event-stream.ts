@@ -126,6 +126,7 @@ export class EventStream<Channels extends object = AnyChannels> extends Callable
         keepAliveText,
         observer,
         isClosing: () => this.#closing !== undefined,
+        hearKicks: () => this.#hub.hearKicks(),
         isKicked: (channels, since) => this.#hub.isKicked(channels, since),
         retryMs: () => this.#hub.retryMs(),
         onAsked: (channels) => this.#tracks.asked(channels),

@@ -138,7 +138,7 @@ export class EventStreams extends Streams {
   async #placeOf(
     id: string,
     cursor: Cursor | 'invalid' | undefined,
-    { isHeld, leaving }: Asker,
+    { isHeld, gone }: Asker,
   ): Promise<Cursor | 'invalid' | 'over' | undefined> {
     const place = await (isHeld ? this.logged(id) : this.known(id))
     if (cursor === undefined) return { id: place.origin }
@@ -146,7 +146,7 @@ export class EventStreams extends Streams {
     // One in channels. To begin with what comes now would be a loss that nobody is told of.
     if ('positions' in cursor) return 'invalid'
     const position = cursor.id
-    const reached = await this.reached(id, { head: place.head, position }, leaving, isHeld)
+    const reached = await this.reached(id, { head: place.head, position }, gone, isHeld)
     return reached === position && isEndId(position) ? 'over' : undefined
   }
 }

@@ -17,6 +17,7 @@ export interface GripHost {
   readonly keepAliveText: string
   readonly observer: Observer
   isClosing(): boolean
+  hearKicks(): Promise<void>
   isKicked(channels: readonly string[], since: number): boolean
   retryMs(): number
   /** Clients of a proxy still listen to these. */
@@ -60,6 +61,7 @@ export class Grip {
         onComposed: async () => demand?.note(),
         keepAliveMs,
         keepAliveText,
+        hearKicks: () => host.hearKicks(),
         isKicked: (channels, since) => host.isKicked(channels, since),
         onError,
       }),

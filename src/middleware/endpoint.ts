@@ -4,17 +4,9 @@ import type { ChannelResolver } from './channel-source.js'
 import type { GripFront } from './grip/front.js'
 import { type EventStreamHandler, toHandler } from './handler.js'
 import { checkMethod, type RequestLike, type ResponseLike } from './request.js'
-import {
-  answerHead,
-  answerOver,
-  checkHead,
-  isGone,
-  leavingSignal,
-  sendAway,
-  setHead,
-} from './response.js'
+import { answerHead, answerOver, checkHead, isGone, onGone, sendAway, setHead } from './response.js'
 import { ResponseSink } from './response-sink.js'
-import { type Asked, askerOf, type Begin, type Reply, Route, type RouteHost } from './route.js'
+import { type Asked, type Begin, type Reply, Route, type RouteHost, unlessGone } from './route.js'
 import type { OpenStream, RouteOptions } from './route-options.js'
 
 /** What endpoints need of the event stream they belong to. */
@@ -70,10 +62,14 @@ export class Endpoint<Req extends RequestLike> {
     const proxy = entered.isProxied ? grip : undefined
     if (await proxy?.answerLink(req, res)) return undefined
     const asked = await this.#route.ask(req, req, entered)
-    if (proxy === undefined || asked.isHead || !proxy.canHold(req, asked.channels)) {
-      return this.#route.answer(req, asked, reply)
+    try {
+      if (proxy === undefined || asked.isHead || !proxy.canHold(req, asked.channels)) {
+        return await this.#route.answer(req, asked, reply)
+      }
+      return isGone(res) ? undefined : await this.#hold(proxy, req, res, asked, reply)
+    } finally {
+      asked.done()
     }
-    return isGone(res) ? undefined : this.#hold(proxy, req, res, asked, reply)
   }
 
   #reply(req: Req, res: ServerResponse): Reply {
@@ -81,7 +77,7 @@ export class Endpoint<Req extends RequestLike> {
     return {
       key: () => admission.keyOf(req),
       isGone: () => isGone(res),
-      leaving: () => leavingSignal(res),
+      whenGone: (callback) => onGone(res, callback),
       head: () => answerHead(req, res),
       sendAway: (retryMs, last) => sendAway(res, retryMs, last),
       over: () => answerOver(res),
@@ -102,21 +98,26 @@ export class Endpoint<Req extends RequestLike> {
     asked: Asked,
     reply: Reply,
   ): Promise<OpenStream | undefined> {
-    const { channels, cursor, since, record, makeReady } = asked
+    const { channels, cursor, since, record, makeReady, unavailable } = asked
     if (this.#host.isClosing()) return this.#route.sendAway(reply, 'closing')
     const { startFrom = 'now' } = this.#options
     const retryMs = this.#route.retryMs()
     try {
+      if (unavailable !== undefined) throw unavailable
       const areLogged = () => this.#host.areLogged?.(channels) !== false
-      const place = areLogged() ? await makeReady?.(askerOf(reply, true)) : undefined
-      if (!areLogged()) return await this.#route.answer(req, asked, reply)
-      if (isGone(res)) return undefined
-      if (place === 'over') {
-        reply.over()
-        return undefined
-      }
-      const request = { channels, cursor: place ?? cursor, since, startFrom, retryMs }
-      if (await proxy.open(req, res, request)) record?.hold()
+      const outcome = await unlessGone(reply, async (gone) => {
+        const place = areLogged() ? await makeReady?.({ isHeld: true, gone }) : undefined
+        if (!areLogged()) return 'not logged'
+        if (gone.aborted) return undefined
+        if (place === 'over') {
+          reply.over()
+          return undefined
+        }
+        const request = { channels, cursor: place ?? cursor, since, startFrom, retryMs, gone }
+        return (await proxy.open(req, res, request)) ? 'held' : undefined
+      })
+      if (outcome === 'not logged') return await this.#route.answer(req, asked, reply)
+      if (outcome === 'held') record?.hold()
     } catch (error) {
       return this.#route.failed(reply, error)
     }

@@ -43,7 +43,8 @@ export async function answerFetch(
   const route = new Route(host, resolve, options, begin)
   const reply = new FetchReply(request, options)
   try {
-    await route.answer(request, await route.ask(request, head, entered), reply)
+    const asked = await route.ask(request, head, entered)
+    await route.answer(request, asked, reply).finally(asked.done)
   } catch (thrown) {
     throw asError(thrown)
   }
@@ -96,8 +97,10 @@ class FetchReply implements Reply {
     return this.#request.signal.aborted
   }
 
-  leaving(): AbortSignal {
-    return this.#request.signal
+  whenGone(callback: () => void): () => void {
+    const { signal } = this.#request
+    signal.addEventListener('abort', callback)
+    return () => signal.removeEventListener('abort', callback)
   }
 
   head(): void {

@@ -1,6 +1,7 @@
 import { ServerResponse } from 'node:http'
 import { EventStreamError, quote } from '../core/errors.js'
 import { encodeRetry } from '../core/wire.js'
+import { onCutOff } from './cut-off.js'
 import type { RequestLike } from './request.js'
 
 /** Headers of a stream. What the application has set before stays, but for the content type. */
@@ -75,12 +76,18 @@ export function isGone(res: ServerResponse): boolean {
   return res.destroyed || res.writableEnded || stream?.destroyed === true || isCutOff(res)
 }
 
-/** Aborts when nobody waits for this response any more. */
-export function leavingSignal(res: ServerResponse): AbortSignal {
-  const left = new AbortController()
-  if (isGone(res)) left.abort()
-  else res.once('close', () => left.abort())
-  return left.signal
+/**
+ * Calls back when nobody waits for this response any more.
+ *
+ * @returns Takes that back.
+ */
+export function onGone(res: ServerResponse, callback: () => void): () => void {
+  const forget = res.socket === null ? onCutOff(res, callback) : undefined
+  res.on('close', callback)
+  return () => {
+    forget?.()
+    res.off('close', callback)
+  }
 }
 
 /**

@@ -39,7 +39,7 @@ export interface Asker {
   /** Whether a proxy is to hold it, which gets what the log has. */
   readonly isHeld: boolean
   /** Aborts when nobody waits for an answer any more. */
-  leaving(): AbortSignal
+  readonly gone: AbortSignal
 }
 
 /** Keeps the list of connections. */
@@ -81,8 +81,12 @@ export interface Reply {
   key(): string | undefined
   /** Whether nobody waits for an answer any more. */
   isGone(): boolean
-  /** Aborts when nobody waits for an answer any more. */
-  leaving(): AbortSignal
+  /**
+   * Calls back when nobody waits for an answer any more.
+   *
+   * @returns Takes that back.
+   */
+  whenGone(callback: () => void): () => void
   /** Answers HEAD with what GET would have. */
   head(): void
   /**
@@ -108,6 +112,10 @@ export interface Asked extends Pick<Wish, 'channels' | 'cursor'> {
   readonly since: number
   readonly record: PreparedRecord | undefined
   readonly makeReady: MakeReady | undefined
+  /** Why kicks of other processes are not heard of: then there is no stream either. */
+  readonly unavailable: unknown
+  /** It is answered: nothing of it is kept. */
+  done(): void
 }
 
 /** One route: what is the same for requests of any kind. */
@@ -142,13 +150,20 @@ export class Route<Req> {
   async ask(req: Req, head: RequestHead, _entered: Entered): Promise<Asked> {
     checkAccept(head)
     const cursor = readCursor(head)
-    const since = performance.now()
-    const channels = await this.#resolve(req)
-    await this.#authorize(req, channels)
-    const { track } = this.#options
-    const record = track && this.#host.tracker.prepare(channels, await toTrack(track, req))
-    const makeReady = await this.#begin?.(req, channels, cursor)
-    return { channels, cursor, since, record, makeReady, isHead: head.method === 'HEAD' }
+    const isHead = head.method === 'HEAD'
+    const { done, unavailable } = isHead ? unwatched : await this.#watchKicks()
+    try {
+      const since = performance.now()
+      const channels = await this.#resolve(req)
+      await this.#authorize(req, channels)
+      const { track } = this.#options
+      const record = track && this.#host.tracker.prepare(channels, await toTrack(track, req))
+      const makeReady = await this.#begin?.(req, channels, cursor)
+      return { channels, cursor, since, record, makeReady, isHead, unavailable, done }
+    } catch (error) {
+      done()
+      throw error
+    }
   }
 
   /** @returns The open stream; undefined when the request is answered otherwise. */
@@ -156,20 +171,21 @@ export class Route<Req> {
     const { channels, since, record, isHead } = asked
     if (reply.isGone()) return undefined
     if (isHead) {
-      await asked.makeReady?.(askerOf(reply))
+      await unlessGone(reply, async (gone) => asked.makeReady?.({ isHeld: false, gone }))
+      if (reply.isGone()) return undefined
       reply.head()
       return undefined
     }
     const leave = this.#host.isClosing() ? undefined : this.#host.admission.enter(reply.key())
     if (leave === undefined) return this.sendAway(reply, 'admission')
-    let prepared: PreparedStream | 'over'
+    let prepared: PreparedStream | 'over' | undefined
     try {
-      prepared = await this.#prepare(asked, reply)
+      prepared = await unlessGone(reply, (gone) => this.#prepare(asked, gone))
     } catch (error) {
       leave()
       return this.failed(reply, error)
     }
-    if (prepared === 'over') {
+    if (prepared === undefined || prepared === 'over') {
       leave()
       if (!reply.isGone()) reply.over()
       return undefined
@@ -221,13 +237,25 @@ export class Route<Req> {
   }
 
   async #prepare(
-    { channels, cursor, makeReady }: Asked,
-    reply: Reply,
-  ): Promise<PreparedStream | 'over'> {
+    { channels, cursor, makeReady, unavailable }: Asked,
+    gone: AbortSignal,
+  ): Promise<PreparedStream | 'over' | undefined> {
+    if (unavailable !== undefined) throw unavailable
     const { startFrom = 'now' } = this.#options
-    const place = await makeReady?.(askerOf(reply))
+    const place = await makeReady?.({ isHeld: false, gone })
     if (place === 'over') return place
-    return this.#host.hub.prepare({ channels, cursor: place ?? cursor, startFrom })
+    if (gone.aborted) return undefined
+    return this.#host.hub.prepare({ channels, cursor: place ?? cursor, startFrom }, gone)
+  }
+
+  /** Before rights are looked at, or a kick would be missed that comes between that and the stream. */
+  async #watchKicks(): Promise<Pick<Asked, 'done' | 'unavailable'>> {
+    try {
+      return { done: await this.#host.hub.watchKicks(), unavailable: undefined }
+    } catch (unavailable) {
+      // Who has no right to it is told so all the same.
+      return { done: () => undefined, unavailable }
+    }
   }
 
   #open(
@@ -284,9 +312,31 @@ function forbidden(channel: string, options?: ErrorOptions): EventStreamError {
   return new EventStreamError('ERR_FORBIDDEN', message, options)
 }
 
-/** @param isHeld - Whether a proxy is to hold its response. */
-export function askerOf(reply: Reply, isHeld = false): Asker {
-  return { isHeld, leaving: () => reply.leaving() }
+const unwatched = { done: () => undefined, unavailable: undefined }
+
+/**
+ * Does what a client waits for, until it has gone: that moment is not held up by anything.
+ *
+ * @param start - What it has acquired by then, it gives back by itself when the signal aborts.
+ * @returns undefined once the client has gone.
+ */
+export async function unlessGone<Result>(
+  reply: Reply,
+  start: (gone: AbortSignal) => Promise<Result>,
+): Promise<Result | undefined> {
+  const leaving = new AbortController()
+  let forget: () => void = () => undefined
+  const gone = new Promise<undefined>((resolve) => {
+    forget = reply.whenGone(() => {
+      leaving.abort()
+      resolve(undefined)
+    })
+  })
+  try {
+    return await Promise.race([start(leaving.signal), gone])
+  } finally {
+    forget()
+  }
 }
 
 function openSink(

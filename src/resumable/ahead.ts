@@ -40,15 +40,14 @@ export class AheadReaders {
    * the entry by now; or when the client leaves.
    *
    * @param channel - The stream's name in the log.
-   * @param leaving - Asked for only where there is something to wait for.
+   * @param gone - Aborts when the client has left.
    * @returns The head by then. A read tells whether the position is one of the stream's.
    */
-  async reached(channel: string, place: Place, leaving?: () => AbortSignal): Promise<EntryId> {
+  async reached(channel: string, place: Place, gone?: AbortSignal): Promise<EntryId> {
     const { position } = place
     let { head } = place
     if (this.#isClosed || !this.#mayCome(place)) return head
-    const left = leaving?.()
-    if (left?.aborted) return head
+    if (gone?.aborted) return head
     let settle: () => void = () => undefined
     const settled = new Promise<void>((resolve) => {
       settle = resolve
@@ -65,10 +64,13 @@ export class AheadReaders {
         for (const { id } of entries) check(id)
       },
       // A log that is away is told of by the look behind the wait.
-      suspect: () => void look().catch(() => undefined),
+      suspect: (found) => {
+        if (found === undefined) look().catch(() => undefined)
+        else check(found)
+      },
     }
     this.#settles.add(settle)
-    left?.addEventListener('abort', settle)
+    gone?.addEventListener('abort', settle)
     let unfollow: (() => void) | undefined
     try {
       unfollow = await this.#log.follow(channel, listener)
@@ -77,7 +79,7 @@ export class AheadReaders {
     } finally {
       unfollow?.()
       this.#settles.delete(settle)
-      left?.removeEventListener('abort', settle)
+      gone?.removeEventListener('abort', settle)
     }
     return head
   }

@@ -182,7 +182,7 @@ export class Streams {
     const position = after ?? origin
     const { log } = this
     const name = this.#nameOf(id)
-    const reached = (left: AbortSignal) => this.reached(id, { head, position }, () => left)
+    const reached = (left: AbortSignal) => this.reached(id, { head, position }, left)
     return toReadable(id, async function* (left) {
       await reached(left)
       yield* readEntries(log, name, position, left)
@@ -197,12 +197,12 @@ export class Streams {
   protected async reached(
     id: string,
     place: Place,
-    leaving: () => AbortSignal,
+    gone: AbortSignal,
     inLog = false,
   ): Promise<EntryId> {
     const name = this.#nameOf(id)
     if (!inLog && this.log.get(name) !== undefined) return place.head
-    return this.#ahead.reached(name, place, leaving)
+    return this.#ahead.reached(name, place, gone)
   }
 
   /** @throws EventStreamError `ERR_STREAM_UNKNOWN`, `ERR_CHANNEL`. */

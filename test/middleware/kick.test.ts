@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { setUp } from '../support/app.js'
 import { describeWithRedis } from '../support/describe-with-redis.js'
+import { setUpBehindProxy } from '../support/played-proxy.js'
 import { RedisServer } from '../support/redis-server.js'
 import { until } from '../support/until.js'
 
@@ -73,4 +74,65 @@ describeWithRedis('kick, with a log in Redis', () => {
     await Promise.all([clients[1]?.received(1), clients[3]?.received(1)])
     expect(clients.map(({ ended }) => ended)).toEqual([true, false, true, false])
   })
+
+  /** A right that was looked at, and is taken away by another process before the stream opens. */
+  async function kickedMeanwhile({
+    eventStream,
+    app,
+  }: Pick<ReturnType<typeof setUp>, 'app' | 'eventStream'>) {
+    const asked: ((allowed: boolean) => void)[] = []
+    const authorize = () => new Promise<boolean>((resolve) => asked.push(resolve))
+    app.get('/:id', eventStream('{id}', { authorize }))
+    const elsewhere = setUp({ redis: redis.url }).eventStream
+    await Promise.all([eventStream.ready(), elsewhere.ready()])
+    return {
+      kick: async (channel: string) => {
+        await until(() => asked.length === 1)
+        await elsewhere.kick(channel)
+        asked[0]?.(true)
+      },
+    }
+  }
+
+  test('ends a stream that another process kicked before it had opened, though nothing else is open here', async () => {
+    const here = setUp({ redis: redis.url })
+    const { kick } = await kickedMeanwhile(here)
+    const opening = (await here.serve())('/a')
+    await kick('a')
+    await (await opening).end()
+    expect(here.eventStream.connections()).toEqual([])
+  })
+
+  test('does not end a stream that was kicked before its rights were looked at', async () => {
+    const here = setUp({ redis: redis.url })
+    here.app.get('/:id', here.eventStream('{id}'))
+    const elsewhere = setUp({ redis: redis.url }).eventStream
+    await elsewhere.kick('b')
+    const client = await (await here.serve())('/b')
+    await elsewhere.publishEvent('b', { data: 1 })
+    await client.received(1)
+    expect(client.ended).toBe(false)
+  })
+
+  test('has a proxy hold no stream that another process kicked before it was answered', async () => {
+    const here = setUpBehindProxy({ redis: redis.url })
+    const { kick } = await kickedMeanwhile(here)
+    const opening = (await here.serve()).open('/c')
+    await kick('c')
+    const { headers } = await opening
+    expect([headers['grip-hold'], headers['grip-link']]).toEqual([undefined, undefined])
+  })
+
+  test('hears nothing of kicks any more when nobody waits', async () => {
+    const here = setUp({ redis: redis.url })
+    const { kick } = await kickedMeanwhile(here)
+    const opening = (await here.serve())('/d')
+    await kick('e')
+    const client = await opening
+    const followed = async () => String(await redis.cli('PUBSUB', 'CHANNELS', '*kicks*'))
+    expect(await followed()).toContain('kicks')
+    client.destroy()
+    await until(() => here.eventStream.connections().length === 0)
+    await until(async () => !(await followed()).includes('kicks'), 30_000)
+  }, 60_000)
 })

@@ -115,7 +115,7 @@ describe('a reader that is ahead of the log', () => {
         if (leavesAfterMs !== undefined) setTimeout(() => leaving.abort(), leavesAfterMs)
         let doneAt: number | undefined
         let reached = ''
-        const waiting = readers.reached('a', { head, position }, () => leaving.signal)
+        const waiting = readers.reached('a', { head, position }, leaving.signal)
         const startedAt = performance.now()
         void waiting.then((id) => {
           reached = id
@@ -161,7 +161,7 @@ describe('a reader that is ahead of the log', () => {
     const log = distant(memoryEventLog(), () => false)
     const maxAheadBytes = 10 * entryOverhead
     const readers = new AheadReaders(log, { flushMs: 50, maxAheadBytes })
-    const never = () => new AbortController().signal
+    const never = new AbortController().signal
     for (const position of ['1718000000000-0', '16-1', '3-0', '2-7', '0-0']) {
       expect(await readers.reached('a', { head: '3-5', position }, never)).toBe('3-5')
     }

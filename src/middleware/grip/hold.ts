@@ -4,7 +4,7 @@ import type { EntryId } from '../../core/entry-id.js'
 import { EventStreamError } from '../../core/errors.js'
 import { escapeComposed, type GripForm, maxGripChannels } from '../../core/grip.js'
 import { isEndId } from '../../core/stream-end.js'
-import { type Missed, readMissed } from '../../hub/missed.js'
+import { type Missed, type MissedOptions, readMissed } from '../../hub/missed.js'
 import { openingText } from '../../hub/opening.js'
 import { SharedReads } from '../../hub/shared-reads.js'
 import { findStart, type StartFrom } from '../../hub/start.js'
@@ -26,6 +26,8 @@ export interface GripHoldOptions {
   onComposed(): Promise<void>
   /** How often, in milliseconds, proxies ask whether they missed something. */
   readonly pollMs: number
+  /** Resolves when all kicks are known that were asked for by now. */
+  hearKicks(): Promise<void>
   /** Whether a stream must end whose rights were checked at `since`. */
   isKicked(channels: readonly string[], since: number): boolean
   readonly keepAliveMs: number
@@ -41,6 +43,8 @@ export interface HeldRequest {
   readonly retryMs: number
   /** When its rights were checked, as `performance.now()` gives it. */
   readonly since: number
+  /** Aborts when the client has gone: nothing more is read for it. */
+  readonly gone: AbortSignal
 }
 
 /**
@@ -80,11 +84,17 @@ export class GripHold {
     const { canCompose } = readFeatures(req)
     const form = channels.length > 1 && canCompose ? 'composed' : 'plain'
     if (form === 'composed') await this.#options.onComposed()
+    const heard = this.#options.hearKicks()
+    // Told below, unless this fails before.
+    heard.catch(() => undefined)
     const start = await this.#start(channels, request)
     const encodedNames = channels.map(encodeChannelName)
     const opening = escapeFor(form)(openingText(encodedNames, start, request.retryMs))
     const maxBytes = maxBodyBytes[form] - Buffer.byteLength(opening)
-    const missed = await this.#missed(form, channels, start.positions, maxBytes, form === 'plain')
+    const limits = { maxBytes, mayExceed: form === 'plain', gone: request.gone }
+    const missed = await this.#missed(form, channels, start.positions, limits)
+    await heard
+    if (request.gone.aborted) return false
     if (this.#options.isKicked(channels, request.since)) {
       sendAway(res, request.retryMs, false)
       return false
@@ -115,7 +125,8 @@ export class GripHold {
     { form, channels, positions }: Asked,
   ): Promise<void> {
     if (form === 'composed') await this.#options.onComposed()
-    const missed = await this.#missed(form, channels, positions, maxBodyBytes.link, true)
+    const limits = { maxBytes: maxBodyBytes.link, mayExceed: true }
+    const missed = await this.#missed(form, channels, positions, limits)
     if (isOver(missed)) {
       sendLast(res, missed.text)
       return
@@ -137,27 +148,26 @@ export class GripHold {
     return proof.sign(channels, kicks.generation)
   }
 
-  async #start(channels: readonly string[], { cursor, startFrom }: HeldRequest) {
-    const isKnown = channels.length === 1 && typeof cursor === 'object' && 'id' in cursor
-    const heads = isKnown ? [cursor.id] : await this.#reads.heads(channels)
+  #start(channels: readonly string[], { cursor, startFrom }: HeldRequest) {
+    let heads: Promise<readonly EntryId[]> | undefined
     const places = channels.map((name, i) => ({
       name,
-      position: heads[i] as EntryId,
-      resync: () => Promise.resolve(),
+      locate: async () => {
+        heads ??= this.#reads.heads(channels)
+        return (await heads)[i] as EntryId
+      },
     }))
-    return findStart(this.#options.log, places, { channels, cursor, startFrom })
+    return findStart(this.#reads, places, { channels, cursor, startFrom })
   }
 
   #missed(
     form: GripForm,
     channels: readonly string[],
     from: readonly EntryId[],
-    maxBytes: number,
-    mayExceed: boolean,
+    limits: Pick<MissedOptions, 'maxBytes' | 'mayExceed' | 'gone'>,
   ): Promise<Missed> {
     const { onError } = this.#options
-    const options = { maxBytes, mayExceed, escape: escapeFor(form), onError }
-    return readMissed(this.#reads, channels, from, options)
+    return readMissed(this.#reads, channels, from, { ...limits, escape: escapeFor(form), onError })
   }
 
   #answer(
