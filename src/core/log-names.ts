@@ -42,6 +42,11 @@ export function kindOf([name = '']: readonly string[]): 'channels' | 'stream' {
   return name.startsWith(marks.stream) ? 'stream' : 'channels'
 }
 
+/** Whether what has this name in a log may end: an entry of anything else is no end, whatever its id. */
+export function canEnd(name: string): boolean {
+  return name.startsWith(marks.stream) || name.startsWith(marks.contextStream)
+}
+
 /** What people are shown of a name in a log: the id of a stream, or the name of a channel. */
 export function shownName(name: string): string {
   return name.charCodeAt(0) < 0x20 ? name.slice(1) : name

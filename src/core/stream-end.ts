@@ -1,5 +1,6 @@
 import { type EntryId, formatEntryId, seqOf } from './entry-id.js'
 import { controlEvents, type EncodedEvent } from './event.js'
+import { canEnd } from './log-names.js'
 
 /**
  * How a stream with one producer ended: `completed`, all was said; `failed`, its source threw;
@@ -35,6 +36,11 @@ export function isEndId(id: EntryId): boolean {
   return id.endsWith(`-${endNonce}`) && !id.startsWith('0-')
 }
 
+/** Whether a position in what a log has under a name is behind the end of a stream. */
+export function isEndOf(name: string, id: EntryId): boolean {
+  return canEnd(name) && isEndId(id)
+}
+
 /** The last event of a stream: `event: stream-end`, `data: {"state":"completed"}`. */
 export function encodeEnding({ state, reason, event, result }: StreamEnding): EncodedEvent {
   return { event: controlEvents.end, data: JSON.stringify({ state, reason, event, result }) }
@@ -55,4 +61,9 @@ export function parseEnding({ event, data }: EncodedEvent): StreamEnding | undef
   } catch {
     return undefined
   }
+}
+
+/** @returns What an entry of a stream says of its end, if its id is that of one; `orphaned` where that is nothing. */
+export function endingOf(entry: EncodedEvent & { readonly id: EntryId }): StreamEnding | undefined {
+  return isEndId(entry.id) ? (parseEnding(entry) ?? { state: 'orphaned' }) : undefined
 }

@@ -1,5 +1,5 @@
 import { encodeCursor } from '../core/cursor.js'
-import { isEndId } from '../core/stream-end.js'
+import { isEndOf } from '../core/stream-end.js'
 import { endBlock } from '../core/wire.js'
 import type { Gap } from '../log/event-log.js'
 import type { Observer } from '../observe/observer.js'
@@ -67,7 +67,7 @@ export class Feed implements ChannelListener {
 
   /** Whether all of its channels are streams that have ended. */
   get isOver(): boolean {
-    return this.channels.every(({ position }) => isEndId(position))
+    return this.channels.every(({ name, position }) => isEndOf(name, position))
   }
 
   push(entry: EncodedEntry): void {

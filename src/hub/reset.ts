@@ -29,7 +29,7 @@ export function entryFields(
   entry: StoredEvent,
   onError: (error: unknown) => void,
 ): string {
-  if (isSendable(entry)) return encodeFields(entry)
+  if (isSendable(channel, entry)) return encodeFields(entry)
   // Whose log has found it has told already.
   if (!entry.isUnreadable) onError(unreadableEntry(channel))
   return resetFields([channel], 'invalid')

@@ -1,7 +1,7 @@
 import { type EntryId, isEntryId, seqOf } from '../core/entry-id.js'
 import { EventStreamError } from '../core/errors.js'
 import { controlEvents, type EncodedEvent } from '../core/event.js'
-import { quoteName } from '../core/log-names.js'
+import { canEnd, quoteName } from '../core/log-names.js'
 import { isEndId } from '../core/stream-end.js'
 import type { StoredEvent } from './event-log.js'
 
@@ -122,10 +122,13 @@ const ownNames: ReadonlySet<unknown> = new Set([
 /**
  * Whether an entry of a log can be sent to readers. The end of a stream is told by its id, so nothing else may have
  * its name, nor the names of what is not in logs at all.
+ *
+ * @param name - Under which the log has it.
  */
-export function isSendable({ id, event, data, isUnreadable }: StoredEvent): boolean {
+export function isSendable(name: string, { id, event, data, isUnreadable }: StoredEvent): boolean {
   if (isUnreadable || typeof data !== 'string') return false
-  if (isEndId(id) !== (event === controlEvents.end)) return false
+  const isEnd = isEndId(id)
+  if (isEnd !== (event === controlEvents.end) || (isEnd && !canEnd(name))) return false
   return event === undefined || (isName(event) && !ownNames.has(event))
 }
 

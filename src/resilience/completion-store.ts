@@ -4,9 +4,10 @@ import type { NewEvent } from '../core/event.js'
 import { encodeJson } from '../core/json.js'
 import { streamName } from '../core/log-names.js'
 import { checkChoice, checkNames, checkOptionalText, checkWhole } from '../core/options.js'
-import { parseEnding, type StreamEnd, streamEnds } from '../core/stream-end.js'
+import { endingOf, isEndId, type StreamEnd, streamEnds } from '../core/stream-end.js'
 import type { EventStream } from '../event-stream.js'
 import type { Page, StoredEvent } from '../log/event-log.js'
+import { isSendable } from '../log/intake.js'
 import { decodeEntry, type StreamEvent } from '../resumable/chunk.js'
 import { registeredStreamsOf } from './parts.js'
 import type { RegisteredStreams } from './registered-streams.js'
@@ -126,10 +127,10 @@ export class CompletionStore {
     const { log, ahead } = this.#streams
     if (!isEntryId(from)) {
       // A log would take it for something else.
-      return toEvents(from, { ...(await log.read(name, 'earliest', page)), gap: 'unknown' })
+      return toEvents(name, from, { ...(await log.read(name, 'earliest', page)), gap: 'unknown' })
     }
     await ahead.reached(name, { head: info.head, position: from })
-    return toEvents(from, await log.read(name, from, page))
+    return toEvents(name, from, await log.read(name, from, page))
   }
 
   /**
@@ -146,9 +147,8 @@ export class CompletionStore {
   }
 
   async #completionOf(id: string, end: StoredEvent): Promise<Completion> {
-    const ending = parseEnding(end)
-    const { state = 'orphaned', reason, event } = ending ?? {}
-    const result = event === undefined ? ending?.result : await this.#lastData(id)
+    const { state, reason, event, result: given } = endingOf(end) ?? { state: 'orphaned' }
+    const result = event === undefined ? given : await this.#lastData(id)
     return { streamId: id, state, result, reason, lastEventId: end.id }
   }
 
@@ -159,16 +159,22 @@ export class CompletionStore {
       { maxEvents: 2, maxLength },
     )
     const [last] = page.entries
-    return last && parseEnding(last) === undefined ? decodeEntry(last).data : undefined
+    return last && !isEndId(last.id) ? decodeEntry(last)?.data : undefined
   }
 }
 
-function toEvents(from: EntryId, { entries, gap, head }: Page): StreamEvents {
+/** What cannot be read of it is left out, as what is no longer kept is. */
+function toEvents(name: string, from: EntryId, { entries, gap, head }: Page): StreamEvents {
   const lastEventId = entries.at(-1)?.id ?? (gap === undefined ? from : head)
+  const said = entries.filter(({ id }) => !isEndId(id))
+  const events = said
+    .filter((entry) => isSendable(name, entry))
+    .map(decodeEntry)
+    .filter((event) => event !== undefined)
   return {
-    events: entries.filter((entry) => parseEnding(entry) === undefined).map(decodeEntry),
+    events,
     lastEventId,
     isComplete: lastEventId === head,
-    isReset: gap !== undefined,
+    isReset: gap !== undefined || events.length < said.length,
   }
 }

@@ -4,6 +4,7 @@ import {
   encodeStreamEvent,
   type NewEvent,
 } from '../core/event.js'
+import { parseJson } from '../core/json.js'
 import type { StoredEvent } from '../log/event-log.js'
 
 /** What a source gives: text, bytes, or an event as it would be published. */
@@ -38,10 +39,12 @@ export function encodeChunk(chunk: unknown): readonly EncodedEvent[] {
   return [encodeStreamEvent(chunk as NewEvent, chunkShape)]
 }
 
-/** @throws SyntaxError when it is none of ours. */
-export function decodeEntry({ id, event, data }: StoredEvent): StreamEvent {
+/** @returns undefined for bytes that are none. */
+export function decodeEntry({ id, event, data }: StoredEvent): StreamEvent | undefined {
   if (event === controlEvents.bytes) {
-    return { id, event: undefined, data: new Uint8Array(Buffer.from(JSON.parse(data), 'base64')) }
+    const text = parseJson(data)
+    if (typeof text !== 'string') return undefined
+    return { id, event: undefined, data: new Uint8Array(Buffer.from(text, 'base64')) }
   }
   return { id, event, data: parseData(data) }
 }

@@ -2,7 +2,7 @@ import { type EntryId, formatEntryId, seqOf } from '../core/entry-id.js'
 import { EventStreamError } from '../core/errors.js'
 import type { EncodedEvent } from '../core/event.js'
 import { quoteName } from '../core/log-names.js'
-import { encodeEnding, endId, isEndId, parseEnding, type StreamEnding } from '../core/stream-end.js'
+import { encodeEnding, endId, endingOf, isEndId, type StreamEnding } from '../core/stream-end.js'
 import type { LogListener, PageLimit, StoredEvent } from '../log/event-log.js'
 import { randomNonce } from '../log/nonce.js'
 import type { StreamInfo, StreamLog } from '../log/stream-log.js'
@@ -187,7 +187,7 @@ export class Producer {
     const end = info?.end
     // Its own end, which it hears of before the answer to what it has sent.
     if (end !== undefined && end.id === this.#end?.id && end.data === this.#end.data) return
-    const ending = (end && parseEnding(end)) ?? { state: 'orphaned' }
+    const ending = (end && endingOf(end)) ?? { state: 'orphaned' }
     this.#ending = ending
     this.detach()
     this.#announce(this.#endEntry(ending))
@@ -277,7 +277,7 @@ export class Producer {
   #announce(end: StoredEvent): void {
     if (isEndId(this.#tail.head)) return
     this.#tail.add(end)
-    const ending = parseEnding(end) as StreamEnding
+    const ending = endingOf(end) as StreamEnding
     if (ending.state !== 'completed') this.#aborter.abort(stopped(this.channel, ending))
     for (const listener of [...this.#listeners]) listener.append([end])
     this.#resolveEnded(ending)

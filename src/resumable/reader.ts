@@ -1,8 +1,9 @@
 import { type EntryId, isEntryId } from '../core/entry-id.js'
 import { EventStreamError, quote } from '../core/errors.js'
 import { quoteName } from '../core/log-names.js'
-import { isEndId, parseEnding } from '../core/stream-end.js'
+import { endingOf, isEndId } from '../core/stream-end.js'
 import type { EventLog, PageLimit, StoredEvent } from '../log/event-log.js'
+import { isSendable } from '../log/intake.js'
 import { decodeEntry, type StreamEvent } from './chunk.js'
 
 const page: PageLimit = { maxEvents: 256, maxLength: 262_144 }
@@ -58,7 +59,7 @@ export async function* readEntries(
           continue
         }
         position = entry.id
-        yield entry
+        yield readable(channel, entry)
         if (isEndId(position)) return
       }
       mayMiss ||= suspected !== undefined && suspected !== position
@@ -69,7 +70,7 @@ export async function* readEntries(
         if (gap !== undefined) throw reset(channel, gap)
         for (const entry of entries) {
           position = entry.id
-          yield entry
+          yield readable(channel, entry)
           if (isEndId(position)) return
         }
         // Behind the end nothing comes that could wake a reader.
@@ -127,9 +128,9 @@ export function fromEntries<Item>(
 export function toReadable(id: string, open: OpenEntries): ReadableStream<StreamEvent> {
   return fromEntries(open, async (entries, controller) => {
     const { value, done } = await entries.next()
-    const ending = value && parseEnding(value)
+    const ending = value && endingOf(value)
     if (value !== undefined && ending === undefined) {
-      controller.enqueue(decodeEntry(value))
+      controller.enqueue(decoded(id, value))
       return true
     }
     if (done || ending?.state === 'completed') return false
@@ -144,6 +145,19 @@ export function ended(id: string, state: string, reason?: string): EventStreamEr
     'ERR_STREAM_ENDED',
     `The stream ${quote(id)} is ${state}${why}: what was read of it is not all of it.`,
   )
+}
+
+/** An end is one whatever it says. */
+function readable(channel: string, entry: StoredEvent): StoredEvent {
+  if (isEndId(entry.id) || isSendable(channel, entry)) return entry
+  throw reset(channel, 'invalid')
+}
+
+/** @throws EventStreamError `ERR_STREAM_RESET` for a chunk that no source has given. */
+export function decoded(id: string, entry: StoredEvent): StreamEvent {
+  const event = decodeEntry(entry)
+  if (event === undefined) throw reset(id, 'invalid')
+  return event
 }
 
 function reset(channel: string, gap: string): EventStreamError {

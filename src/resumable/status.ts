@@ -1,6 +1,6 @@
 import type { EntryId } from '../core/entry-id.js'
 import { shownName } from '../core/log-names.js'
-import { isEndId, parseEnding, type StreamEnd } from '../core/stream-end.js'
+import { endingOf, isEndId, type StreamEnd } from '../core/stream-end.js'
 import type { StreamInfo } from '../log/stream-log.js'
 
 /** How a stream stands. */
@@ -45,8 +45,8 @@ export function opened(name: string, { origin, head }: StreamPlace): OpenedStrea
 }
 
 export function statusOf(id: string, { startedAt, head, end }: StreamInfo): StreamStatus {
-  const ending = end && parseEnding(end)
-  const state = end === undefined ? 'active' : (ending?.state ?? 'orphaned')
+  const ending = end && endingOf(end)
+  const state = ending?.state ?? 'active'
   const reason = ending?.reason
   return { id, state, reason, startedAt: new Date(startedAt), lastEventId: head }
 }

@@ -1,7 +1,7 @@
-import { parseEnding } from '../core/stream-end.js'
+import { endingOf } from '../core/stream-end.js'
 import type { StoredEvent } from '../log/event-log.js'
-import { decodeEntry, isPair } from './chunk.js'
-import { ended, fromEntries, type OpenEntries } from './reader.js'
+import { isPair } from './chunk.js'
+import { decoded, ended, fromEntries, type OpenEntries } from './reader.js'
 
 /** UTF-16 units that a first read gives at most: what is there already comes in one piece. */
 const maxBacklog = 1_048_576
@@ -58,7 +58,7 @@ export function toText(
     let text = ''
     for (;;) {
       const { value, done } = await entries.next()
-      const ending = value && parseEnding(value)
+      const ending = value && endingOf(value)
       if (done || ending !== undefined) {
         if (text !== '') controller.enqueue(text)
         const state = ending?.state ?? 'orphaned'
@@ -66,7 +66,7 @@ export function toText(
         return false
       }
       backlog -= 1
-      text += rest.rest(textOf(value as StoredEvent))
+      text += rest.rest(textOf(id, value as StoredEvent))
       const isWhole = backlog <= 0 || text.length >= maxBacklog
       if (text !== '' && isWhole) {
         controller.enqueue(text)
@@ -76,7 +76,7 @@ export function toText(
   })
 }
 
-function textOf(entry: StoredEvent): string {
-  const { data } = decodeEntry(entry)
+function textOf(id: string, entry: StoredEvent): string {
+  const { data } = decoded(id, entry)
   return typeof data === 'string' ? data : ''
 }

@@ -8,6 +8,24 @@ import { until } from '../support/until.js'
 import { inTurn, openSource, stream, streamHead } from './open-source.js'
 
 describe('the client, by what becomes of its connection', () => {
+  test('goes on behind an event of a channel that is named like the end of a stream', async () => {
+    const { url } = await startServer((_req, res) => {
+      streamHead(res).write(
+        'event: stream-open\ndata: {}\nid: 1-9\n\n' +
+          'event: stream-end\ndata: {"state":"completed"}\nid: 2-10\n\n' +
+          'event: stream-end\ndata: {"state":"completed"}\nid: a~3-0*b~4-10\n\n',
+      )
+    })
+    const { source, receives, closes } = openSource(url)
+    const ends: unknown[] = []
+    source.onend = (event) => ends.push(event)
+
+    await receives(1)
+    await closes()
+
+    expect(ends).toHaveLength(1)
+  })
+
   test('is an EventSource', async () => {
     const { url } = await startServer(stream('data: 1\nid: 7\n\nevent: tick\ndata: {"n":2}\n\n'))
     const { source } = openSource(url)

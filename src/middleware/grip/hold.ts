@@ -3,7 +3,7 @@ import { type Cursor, encodeChannelName } from '../../core/cursor.js'
 import type { EntryId } from '../../core/entry-id.js'
 import { EventStreamError } from '../../core/errors.js'
 import { escapeComposed, type GripForm, maxGripChannels } from '../../core/grip.js'
-import { isEndId } from '../../core/stream-end.js'
+import { isEndOf } from '../../core/stream-end.js'
 import { type Missed, type MissedOptions, readMissed } from '../../hub/missed.js'
 import { openingText } from '../../hub/opening.js'
 import { SharedReads } from '../../hub/shared-reads.js'
@@ -99,7 +99,7 @@ export class GripHold {
       sendAway(res, request.retryMs, false)
       return false
     }
-    if (isOver(missed)) {
+    if (isOver(channels, missed)) {
       if (missed.text === '' && start.lost.length === 0) answerOver(res)
       else sendLast(res, opening + missed.text)
       return false
@@ -127,7 +127,7 @@ export class GripHold {
     if (form === 'composed') await this.#options.onComposed()
     const limits = { maxBytes: maxBodyBytes.link, mayExceed: true }
     const missed = await this.#missed(form, channels, positions, limits)
-    if (isOver(missed)) {
+    if (isOver(channels, missed)) {
       sendLast(res, missed.text)
       return
     }
@@ -198,8 +198,8 @@ export class GripHold {
 }
 
 /** Whether a client has then all there will ever be, of streams that have ended. */
-function isOver({ positions, isComplete }: Missed): boolean {
-  return isComplete && positions.every(isEndId)
+function isOver(names: readonly string[], { positions, isComplete }: Missed): boolean {
+  return isComplete && names.every((name, i) => isEndOf(name, positions[i] as EntryId))
 }
 
 /** Without an instruction to hold it, the proxy ends the response. */

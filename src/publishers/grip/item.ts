@@ -1,5 +1,6 @@
 import { composedId, escapeComposed, gripChannel } from '../../core/grip.js'
-import { encodeFields, endBlock } from '../../core/wire.js'
+import { endBlock } from '../../core/wire.js'
+import { entryFields } from '../../hub/reset.js'
 import type { StoredEvent } from '../../log/event-log.js'
 
 /** One item for a proxy's control endpoint, as JSON. */
@@ -30,7 +31,8 @@ export function encodeItems(
   event: StoredEvent,
   options: ItemOptions,
 ): readonly GripItem[] {
-  const fields = encodeFields(event)
+  // Of what was in the log already, somebody else may have written it, and readers of the log are told.
+  const fields = entryFields(channel, event, () => undefined)
   const { id, prevId } = event
   const item = (name: string, content: string) => {
     const order = options.isOnlyPublisher
