@@ -1,5 +1,5 @@
 import { hostname } from 'node:os'
-import { shownName } from '../core/log-names.js'
+import { kindOf, shownName } from '../core/log-names.js'
 import { within } from '../core/within.js'
 import type { EventStream } from '../event-stream.js'
 import type { RegistryCounts } from '../log/registry-store.js'
@@ -26,6 +26,9 @@ interface Part {
   readonly queuedBytes?: number
 }
 
+/** A stream and a channel may have the same name. */
+type ListedChannel = readonly [name: string, connections: number, kind: 'channels' | 'stream']
+
 /** What the status page shows, as its JSON. */
 export interface StatusData {
   readonly at: number
@@ -34,8 +37,8 @@ export interface StatusData {
   readonly status: string
   readonly parts: readonly Part[]
   readonly metrics: Metrics
-  /** Name and connections, the most first. */
-  readonly channels: readonly (readonly [string, number])[]
+  /** Of channels and streams, the most connections first. */
+  readonly channels: readonly ListedChannel[]
   readonly otherChannels: number
   /** `null` when nothing keeps a registry, `'unknown'` when it does not answer. */
   readonly streams: RegistryCounts | 'unknown' | null
@@ -81,7 +84,7 @@ async function countStreams(eventStream: EventStream): Promise<StatusData['strea
 }
 
 /** Connections of each channel and stream, the most first. */
-function countChannels(eventStream: EventStream): [string, number][] {
+function countChannels(eventStream: EventStream): readonly ListedChannel[] {
   // Many connections have one feed.
   const feeds = new Map<{ channels: readonly { name: string }[] }, number>()
   for (const { feed } of observed.of(eventStream).connections()) {
@@ -92,5 +95,5 @@ function countChannels(eventStream: EventStream): [string, number][] {
     for (const { name } of channels) counts.set(name, (counts.get(name) ?? 0) + connections)
   }
   const ordered = [...counts].sort(([a, m], [b, n]) => n - m || (a < b ? -1 : 1))
-  return ordered.map(([name, count]) => [shownName(name), count])
+  return ordered.map(([name, count]) => [shownName(name), count, kindOf([name])])
 }

@@ -127,9 +127,10 @@ export const statusPageScript = `
 
   function showChannels({ channels, otherChannels, metrics }) {
     text(byId('channel-count'), whole.format(metrics.channels) + ' followed')
-    const rows = channels.map(([name, connections]) => {
+    const rows = channels.map(([name, connections, kind]) => {
       const row = make('tr')
-      row.append(make('td', name), make('td', whole.format(connections), { class: 'number' }))
+      const shown = kind === 'stream' ? name + ' (stream)' : name
+      row.append(make('td', shown), make('td', whole.format(connections), { class: 'number' }))
       return row
     })
     if (rows.length === 0) {

@@ -106,9 +106,9 @@ describe('a status page', () => {
       otherChannels: number
     }
     expect(data.channels.slice(0, 3)).toEqual([
-      ['shared', 56],
-      ['c9', 2],
-      ['c0', 1],
+      ['shared', 56, 'channels'],
+      ['c9', 2, 'channels'],
+      ['c0', 1, 'channels'],
     ])
     expect([data.channels.length, data.otherChannels]).toEqual([50, 6])
   })
@@ -176,6 +176,19 @@ describeWithChromium('a status page in Chromium', (browser) => {
       /^Over the last 6 s: now .*, at most [1-9]/,
     )
     expect(problems).toEqual([])
+  })
+
+  test('tells a stream from a channel of the same name', async () => {
+    const { eventStream, app, serve } = setUp()
+    app.get('/events/:id', eventStream('{id}'))
+    app.get('/following/:id', eventStream.streams.handler('{id}'))
+    app.use('/status', statusPage(eventStream, quick))
+    const { url } = await startServer(app)
+    const request = await serve()
+    await eventStream.streams.create('news', new ReadableStream())
+    for (const path of ['/events/news', '/events/news', '/following/news']) await request(path)
+    const page = await browser.openPage(`${url}/status`)
+    await until(async () => (await channelsOf(page)).join() === 'news,2,news (stream),1')
   })
 
   test('shows names of channels as text, whatever they are', async () => {

@@ -162,6 +162,34 @@ function neverMeet(name: StoreName | 'memory'): void {
     await follower.end()
   })
 
+  test('cannot be reached by the name that a stream has in the log', async () => {
+    const { eventStream, get, faucet, errors, id } = await serve()
+    const a = id('a')
+    const reader = await (await get(`/answers/${a}`)).opened()
+    for (const mark of ['%01', '%02', '%03']) {
+      for (const route of ['events', 'kept', 'answers', 'following']) {
+        expect((await get(`/${route}/${mark}${a}`)).status).toBe(400)
+      }
+    }
+    expect(errors).toHaveLength(12)
+    for (const error of errors) expect(error).toMatchObject({ code: 'ERR_CHANNEL' })
+    const inner = `\u0002${a}`
+    const refused = { code: 'ERR_CHANNEL' }
+    await expect(eventStream.publishEvent(inner, { data: 1 })).rejects.toMatchObject(refused)
+    await expect(eventStream.kick(inner)).rejects.toMatchObject(refused)
+    await expect(eventStream.fetch(new Request('http://x/'), inner)).rejects.toMatchObject(refused)
+    await expect(eventStream.streams.stop(inner)).rejects.toMatchObject(refused)
+    // A cursor is only a position, whatever it names.
+    const client = await get(`/events/${a}`, { lastEventId: `%02${a}~0-1*${a}~0-1` })
+    await client.opened()
+    ;(await faucet(a)).give('x')
+    await reader.received(1)
+    await eventStream.publishEvent(a, { data: 'own' })
+    await client.received(1)
+    expect(client.data).toEqual(['own'])
+    ;(await faucet(a)).end()
+  })
+
   test('are kicked one by one', async () => {
     const { eventStream, get, faucet, id } = await serve()
     const [a, b, c] = [id('a'), id('b'), id('c')]
