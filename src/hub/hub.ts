@@ -1,5 +1,5 @@
 import { encodeChannelName } from '../core/cursor.js'
-import { isEndId } from '../core/stream-end.js'
+import { isEndOf } from '../core/stream-end.js'
 import type { EventLog } from '../log/event-log.js'
 import type { Observer } from '../observe/observer.js'
 import { ActiveChannel } from './active-channel.js'
@@ -314,7 +314,7 @@ export class Hub {
 
 /** Whether a client has all there will ever be of its channels. */
 async function isAtEnd(feed: Feed, { positions }: Start): Promise<boolean> {
-  if (!positions.every(isEndId)) return false
+  if (!positions.every((id, i) => isEndOf(feed.channels[i]?.name ?? '', id))) return false
   const heads = await Promise.all(feed.channels.map((channel) => channel.locate()))
   return heads.every((head, i) => head === positions[i])
 }
