@@ -1,4 +1,4 @@
-import { asError, EventStreamError, isLogClosed } from './core/errors.js'
+import { asError, EventStreamError, isLogAway, isLogClosed } from './core/errors.js'
 import { isRemoteLog } from './log/event-log.js'
 import type { Observer } from './observe/observer.js'
 import type { ResolvedOptions } from './options.js'
@@ -23,8 +23,7 @@ export function errorReporter(
     if (isClosing() && isLogClosed(thrown)) return
     const error = asError(thrown)
     observer.failed(error)
-    const isKnown = error instanceof EventStreamError && error.code === 'ERR_LOG_UNAVAILABLE'
-    if (!isKnown || !isRemoteLog(log)) report(error)
+    if (!isLogAway(error) || !isRemoteLog(log)) report(error)
   }
 }
 

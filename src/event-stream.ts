@@ -105,6 +105,7 @@ export class EventStream<Channels extends object = AnyChannels> extends Callable
     this.streams = new EventStreams({
       log,
       options: this.#options.streams,
+      maxEventBytes,
       track: (track) => this.#tracks.stream(track),
       relay,
       endpointHost: () => this.#host,

@@ -11,8 +11,10 @@ import type { RequestLike } from './middleware/request.js'
 import type { Asker, Begin, MakeReady } from './middleware/route.js'
 import { checkRouteOptions, type RouteOptions } from './middleware/route-options.js'
 import { toTrack } from './middleware/track.js'
+import { runningKey } from './resumable/running.js'
 import type { MakeSource, Source, SourceContext } from './resumable/source.js'
-import { Streams, type StreamsHost, type StreamTrack } from './resumable/streams.js'
+import type { StreamTrack } from './resumable/stream-track.js'
+import { Streams, type StreamsHost } from './resumable/streams.js'
 
 /**
  * Options of a route that serves streams. Where it begins is their beginning; with `track`, the stream is registered
@@ -127,9 +129,11 @@ export class EventStreams extends Streams {
       return (asker) => this.#placeOf(id, position, asker)
     }
     if (method === 'HEAD') return async () => undefined
-    const tracked = this.tracked(await track())
-    return async () => {
-      const { origin } = await this.start(id, source, tracked)
+    const given = await track()
+    const tracked = this.tracked(given)
+    return async (asker) => {
+      const key = runningKey(given?.user, asker.key())
+      const { origin } = await this.start(id, source, { tracked, key })
       return { id: origin }
     }
   }

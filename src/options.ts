@@ -1,4 +1,5 @@
 import { EventStreamError, quote } from './core/errors.js'
+import { defaultMaxEventBytes } from './core/event.js'
 import { checkChoice, checkFunction, checkNames, checkWhole } from './core/options.js'
 import type { AnyChannels, SchemasOf } from './core/typed-channels.js'
 import { type GripSettings, gripOptionNames, resolveGripOptions } from './grip-options.js'
@@ -72,8 +73,8 @@ export interface EventStreamOptions<Channels = AnyChannels> {
    */
   readonly maxConnections?: number | undefined
   /**
-   * Who a request belongs to, such as its user or address, for `maxConnectionsPerKey`. Web requests have an option
-   * of their own.
+   * Who a request belongs to, such as its user or address, for `maxConnectionsPerKey` and
+   * `streams.maxRunningPerKey`. Web requests have an option of their own.
    */
   readonly connectionKey?: ConnectionKey | undefined
   /**
@@ -189,7 +190,7 @@ export function resolveOptions(options: EventStreamOptions | null | undefined): 
     keepAlive = 'comment',
     maxQueueBytes = 1_048_576,
     stallTimeoutMs = 60_000,
-    maxEventBytes = 1_048_576,
+    maxEventBytes = defaultMaxEventBytes,
     maxChannelsPerConnection = 20,
     maxConnections = 50_000,
     connectionKey,

@@ -37,6 +37,8 @@ export type EventStreamErrorCode =
   | 'ERR_STREAM_ENDED'
   | 'ERR_STREAM_EXISTS'
   | 'ERR_STREAM_EXPIRED'
+  | 'ERR_STREAM_KEY_LIMIT'
+  | 'ERR_STREAM_LIMIT'
   | 'ERR_STREAM_PRODUCED'
   | 'ERR_STREAM_RESET'
   | 'ERR_STREAM_STOPPED'
@@ -58,6 +60,8 @@ const statusOf: { readonly [code in EventStreamErrorCode]?: number } = {
   ERR_NOT_ACCEPTABLE: 406,
   ERR_STREAM_EXISTS: 409,
   ERR_STREAM_EXPIRED: 410,
+  ERR_STREAM_KEY_LIMIT: 429,
+  ERR_STREAM_LIMIT: 503,
   ERR_STREAM_UNKNOWN: 404,
   ERR_TOO_MANY_CHANNELS: 400,
   ERR_UNAVAILABLE: 503,
@@ -110,9 +114,22 @@ export function asError(thrown: unknown): object {
   )
 }
 
+/** Whether it only says that a log is out of reach, which passes. */
+export function isLogAway(error: unknown): boolean {
+  return error instanceof EventStreamError && error.code === 'ERR_LOG_UNAVAILABLE'
+}
+
 /** Whether it only says that a log was closed: no error for whoever is closing. */
 export function isLogClosed(error: unknown): boolean {
   return error instanceof EventStreamError && error.code === 'ERR_LOG_CLOSED'
+}
+
+/** Whether a stream was not started since too many run. */
+export function isRunningLimit(error: unknown): error is EventStreamError {
+  return (
+    error instanceof EventStreamError &&
+    (error.code === 'ERR_STREAM_LIMIT' || error.code === 'ERR_STREAM_KEY_LIMIT')
+  )
 }
 
 /** Untrusted text as it may stand in a message or a log line: quoted, escaped, at most 80 characters. */

@@ -32,6 +32,9 @@ export interface EncodedEvent {
   readonly data: string
 }
 
+/** Bytes that one event may take on the wire, unless an option says otherwise. */
+export const defaultMaxEventBytes = 1_048_576
+
 /** Event names that this package sends itself. */
 export const controlEvents = {
   open: 'stream-open',

@@ -1,6 +1,9 @@
 import { type EntryId, formatEntryId, seqOf } from './entry-id.js'
-import { controlEvents, type EncodedEvent } from './event.js'
+import { EventStreamError } from './errors.js'
+import { checkSize, controlEvents, type EncodedEvent } from './event.js'
+import { encodeJson } from './json.js'
 import { canEnd } from './log-names.js'
+import { checkOptionalText } from './options.js'
 
 /**
  * How a stream with one producer ended: `completed`, all was said; `failed`, its source threw;
@@ -39,6 +42,31 @@ export function isEndId(id: EntryId): boolean {
 /** Whether a position in what a log has under a name is behind the end of a stream. */
 export function isEndOf(name: string, id: EntryId): boolean {
   return canEnd(name) && isEndId(id)
+}
+
+/** UTF-16 units of the reason of an end. */
+const maxReason = 16_384
+
+/**
+ * Checks what an application says of an end.
+ *
+ * @throws EventStreamError `ERR_OPTION` when the reason is no text, or too long; `ERR_DATA` when JSON cannot hold the
+ *   result; `ERR_EVENT_TOO_LARGE` when the last event would take more bytes than any event may.
+ */
+export function checkEnding(ending: StreamEnding, maxEventBytes: number): void {
+  checkReason(ending.reason)
+  encodeJson('The result of a stream', ending.result)
+  checkSize(encodeEnding(ending), maxEventBytes)
+}
+
+/** @throws EventStreamError `ERR_OPTION` when the reason is no text, or too long. */
+export function checkReason(reason: unknown): void {
+  checkOptionalText('The reason', reason)
+  if (typeof reason !== 'string' || reason.length <= maxReason) return
+  throw new EventStreamError(
+    'ERR_OPTION',
+    `The reason must have ${maxReason} characters at most, and has ${reason.length}; give a shorter one.`,
+  )
 }
 
 /** The last event of a stream: `event: stream-end`, `data: {"state":"completed"}`. */

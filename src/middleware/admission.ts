@@ -31,6 +31,15 @@ function isOver({ writableEnded, destroyed }: ServerResponse): boolean {
   return writableEnded || destroyed
 }
 
+/** @throws EventStreamError `ERR_OPTION` when it is no key: each promise would be one of its own. */
+export function checkKey(key: string | undefined): void {
+  if (typeof key !== 'object') return
+  throw new EventStreamError(
+    'ERR_OPTION',
+    `connectionKey gave ${quote(key)}; give a string, or undefined for none.`,
+  )
+}
+
 /** Counts connections, in total and per key, from before they open until they are gone. */
 export class Admission {
   readonly #options: AdmissionOptions
@@ -81,16 +90,11 @@ export class Admission {
   /**
    * @param key - Who it is that enters.
    * @returns What gives the place back, once; undefined when there is none.
-   * @throws EventStreamError `ERR_OPTION` when it is no key: each promise would be one of its own.
+   * @throws EventStreamError `ERR_OPTION` when it is no key.
    */
   enter(key: string | undefined): (() => void) | undefined {
     const { maxConnections, maxConnectionsPerKey } = this.#options
-    if (typeof key === 'object') {
-      throw new EventStreamError(
-        'ERR_OPTION',
-        `connectionKey gave ${quote(key)}; give a string, or undefined for none.`,
-      )
-    }
+    checkKey(key)
     if (this.#total >= maxConnections) return undefined
     if (key !== undefined && this.#of(key) >= maxConnectionsPerKey) return undefined
     this.#add(key, 1)

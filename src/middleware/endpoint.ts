@@ -6,7 +6,15 @@ import { type EventStreamHandler, toHandler } from './handler.js'
 import { checkMethod, type RequestLike, type ResponseLike } from './request.js'
 import { answerHead, answerOver, checkHead, isGone, onGone, sendAway, setHead } from './response.js'
 import { ResponseSink } from './response-sink.js'
-import { type Asked, type Begin, type Reply, Route, type RouteHost, unlessGone } from './route.js'
+import {
+  type Asked,
+  askerOf,
+  type Begin,
+  type Reply,
+  Route,
+  type RouteHost,
+  unlessGone,
+} from './route.js'
 import type { OpenStream, RouteOptions } from './route-options.js'
 
 /** What endpoints need of the event stream they belong to. */
@@ -106,7 +114,7 @@ export class Endpoint<Req extends RequestLike> {
       if (unavailable !== undefined) throw unavailable
       const areLogged = () => this.#host.areLogged?.(channels) !== false
       const outcome = await unlessGone(reply, async (gone) => {
-        const place = areLogged() ? await makeReady?.({ isHeld: true, gone }) : undefined
+        const place = areLogged() ? await makeReady?.(askerOf(reply, gone, true)) : undefined
         if (!areLogged()) return 'not logged'
         if (gone.aborted) return undefined
         if (place === 'over') {

@@ -11,7 +11,7 @@ import { checkRouteOptions, type RouteOptions } from './route-options.js'
 /** Options of one Web request. */
 export interface FetchOptions extends RouteOptions<Request> {
   /**
-   * Who the request belongs to, such as its user, for `maxConnectionsPerKey`: the option of event streams that has
+   * Who the request belongs to, such as its user, for `maxConnectionsPerKey` and `streams.maxRunningPerKey`: the option of event streams that has
    * the same name reads Node's requests.
    */
   readonly connectionKey?: ((request: Request) => string | null | undefined) | undefined

@@ -1,4 +1,4 @@
-import { EventStreamError } from '../core/errors.js'
+import { EventStreamError, isRunningLimit } from '../core/errors.js'
 import { quoteName, shownName } from '../core/log-names.js'
 import { isThenable } from '../core/thenable.js'
 import type { Connection } from '../hub/connection.js'
@@ -7,7 +7,7 @@ import type { Sink } from '../hub/sink.js'
 import type { Wish } from '../hub/start.js'
 import type { SentAwayReason } from '../observe/counters.js'
 import type { Observer } from '../observe/observer.js'
-import type { Admission } from './admission.js'
+import { type Admission, checkKey } from './admission.js'
 import { checkRight } from './authorize.js'
 import type { ChannelResolver } from './channel-source.js'
 import type { Entered, Gate } from './grip/gate.js'
@@ -38,6 +38,8 @@ export type MakeReady = (asker: Asker) => Promise<Wish['cursor'] | 'over'>
 export interface Asker {
   /** Whether a proxy is to hold it, which gets what the log has. */
   readonly isHeld: boolean
+  /** Whose connection it is, for limits of each. */
+  key(): string | undefined
   /** Aborts when nobody waits for an answer any more. */
   readonly gone: AbortSignal
 }
@@ -171,7 +173,7 @@ export class Route<Req> {
     const { channels, since, record, isHead } = asked
     if (reply.isGone()) return undefined
     if (isHead) {
-      await unlessGone(reply, async (gone) => asked.makeReady?.({ isHeld: false, gone }))
+      await unlessGone(reply, async (gone) => asked.makeReady?.(askerOf(reply, gone)))
       if (reply.isGone()) return undefined
       reply.head()
       return undefined
@@ -180,7 +182,7 @@ export class Route<Req> {
     if (leave === undefined) return this.sendAway(reply, 'admission')
     let prepared: PreparedStream | 'over' | undefined
     try {
-      prepared = await unlessGone(reply, (gone) => this.#prepare(asked, gone))
+      prepared = await unlessGone(reply, (gone) => this.#prepare(asked, reply, gone))
     } catch (error) {
       leave()
       return this.failed(reply, error)
@@ -208,6 +210,7 @@ export class Route<Req> {
    * @throws The error, when it is the client's.
    */
   failed(reply: Reply, error: unknown): undefined {
+    if (isRunningLimit(error)) return this.sendAway(reply, 'admission', error)
     if (error instanceof EventStreamError && error.status < 500) throw error
     this.#host.onError(error)
     return this.sendAway(reply, 'unavailable')
@@ -215,15 +218,16 @@ export class Route<Req> {
 
   /**
    * @param why - Unless the event stream is closing.
-   * @throws EventStreamError `ERR_UNAVAILABLE` where the application wants that.
+   * @param error - What it is answered where the application wants errors; by default `ERR_UNAVAILABLE`.
+   * @throws EventStreamError The error, where the application wants that.
    */
-  sendAway(reply: Reply, why: SentAwayReason): undefined {
+  sendAway(reply: Reply, why: SentAwayReason, error = noStream): undefined {
     if (reply.isGone()) return undefined
     const { hub, observer, whenUnavailable } = this.#host
     observer.sentAway(this.#host.isClosing() ? 'closing' : why)
     const retryMs = hub.retryMs()
     if (whenUnavailable === 'reject') {
-      throw new EventStreamError('ERR_UNAVAILABLE', 'No event stream can be served now.', {
+      throw new EventStreamError(error.code, error.message, {
         headers: { 'Retry-After': String(Math.ceil(retryMs / 1000)) },
       })
     }
@@ -238,11 +242,12 @@ export class Route<Req> {
 
   async #prepare(
     { channels, cursor, makeReady, unavailable }: Asked,
+    reply: Reply,
     gone: AbortSignal,
   ): Promise<PreparedStream | 'over' | undefined> {
     if (unavailable !== undefined) throw unavailable
     const { startFrom = 'now' } = this.#options
-    const place = await makeReady?.({ isHeld: false, gone })
+    const place = await makeReady?.(askerOf(reply, gone))
     if (place === 'over') return place
     if (gone.aborted) return undefined
     return this.#host.hub.prepare({ channels, cursor: place ?? cursor, startFrom }, gone)
@@ -337,6 +342,21 @@ export async function unlessGone<Result>(
   } finally {
     forget()
   }
+}
+
+const noStream: Pick<EventStreamError, 'code' | 'message'> = {
+  code: 'ERR_UNAVAILABLE',
+  message: 'No event stream can be served now.',
+}
+
+/** @param isHeld - Whether a proxy is to hold its response. */
+export function askerOf(reply: Reply, gone: AbortSignal, isHeld = false): Asker {
+  const key = () => {
+    const given = reply.key()
+    checkKey(given)
+    return given
+  }
+  return { isHeld, key, gone }
 }
 
 function openSink(

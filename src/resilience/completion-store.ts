@@ -1,10 +1,9 @@
 import { checkChannel } from '../core/channels.js'
 import { type EntryId, isEntryId } from '../core/entry-id.js'
 import type { NewEvent } from '../core/event.js'
-import { encodeJson } from '../core/json.js'
 import { streamName } from '../core/log-names.js'
 import { checkChoice, checkNames, checkOptionalText, checkWhole } from '../core/options.js'
-import { endingOf, isEndId, type StreamEnd, streamEnds } from '../core/stream-end.js'
+import { checkEnding, endingOf, isEndId, type StreamEnd, streamEnds } from '../core/stream-end.js'
 import type { EventStream } from '../event-stream.js'
 import type { Page, StoredEvent } from '../log/event-log.js'
 import { isSendable } from '../log/intake.js'
@@ -68,17 +67,17 @@ export class CompletionStore {
    * Ends a stream, in whichever process it runs. The first end counts; followers are told.
    *
    * @returns Whether it was this one.
-   * @throws EventStreamError `ERR_STREAM_UNKNOWN`; `ERR_DATA` when JSON cannot hold the result; `ERR_OPTION` for a
-   *   state that is none, a reason that is no text, or a name that it does not know.
+   * @throws EventStreamError `ERR_STREAM_UNKNOWN`; `ERR_DATA` when JSON cannot hold the result, `ERR_EVENT_TOO_LARGE`
+   *   when it is larger than an event may be; `ERR_OPTION` for a state that is none, a reason that is no text or has more
+   *   than 16,384 characters, or a name that it does not know.
    */
   async storeCompletion(streamId: string, completion: NewCompletion = {}): Promise<boolean> {
     const id = checkChannel(streamId)
     checkNames('storeCompletion', completion, ['state', 'result', 'reason'])
     const { state = 'completed', result, reason } = completion
     checkChoice('state', state, streamEnds)
-    checkOptionalText('The reason', reason)
-    // What JSON cannot hold is told before anything is done.
-    encodeJson('The result of a stream', result)
+    // What cannot be sent is told before anything is done.
+    checkEnding({ state, reason, result }, this.#streams.maxEventBytes)
     const info = await this.#streams.inspect(id)
     if (info === undefined) throw unknownStream(id)
     const wasActive = info.end === undefined

@@ -3,7 +3,7 @@ import { EventEmitter } from 'node:events'
 import { EventStreamError, quote } from '../core/errors.js'
 import { encodeJson } from '../core/json.js'
 import { checkChoice, checkFunction, checkNames, checkWhole } from '../core/options.js'
-import type { StreamEnding } from '../core/stream-end.js'
+import { checkEnding, type StreamEnding } from '../core/stream-end.js'
 import { within } from '../core/within.js'
 import type { EventStream } from '../event-stream.js'
 import type { RegistryCounts, RegistryRecord } from '../log/registry-store.js'
@@ -273,7 +273,9 @@ export class StreamGuardian extends EventEmitter<GuardianEvents> {
       const { result, reason } = completion
       encodeJson('The result of a job', result)
       encodeJson('The reason of a job', reason)
-      return { state, result, reason }
+      const ending: StreamEnding = { state, result, reason }
+      checkEnding(ending, this.#streams.maxEventBytes)
+      return ending
     } catch (error) {
       this.#counts.checkFailures += 1
       this.#report(error)

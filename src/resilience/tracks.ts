@@ -6,7 +6,7 @@ import type { NewRecord, RegistryCounts } from '../log/registry-store.js'
 import type { ConnectionTracker, PreparedRecord } from '../middleware/route.js'
 import type { Track } from '../middleware/track.js'
 import type { ResolvedStreamsOptions } from '../resumable/options.js'
-import type { StreamTrack, TrackedStream } from '../resumable/streams.js'
+import type { StreamTrack, TrackedStream } from '../resumable/stream-track.js'
 import { checkFields, newRecord } from './record.js'
 import type { RegisteredStreams } from './registered-streams.js'
 

@@ -1,12 +1,15 @@
 import { type EntryId, seqOf } from '../core/entry-id.js'
 import { isEndId } from '../core/stream-end.js'
 import { within } from '../core/within.js'
+import { entryCost } from '../log/entry-cost.js'
 import type { EventLog, LogListener } from '../log/event-log.js'
 import type { ResolvedStreamsOptions } from './options.js'
-import { entryOverhead } from './tail.js'
 
 /** Milliseconds that a write to the log may take, from a producer that can reach it. */
 const writeMs = 2000
+
+/** What an entry counts for in `maxAheadBytes` at least. */
+const leastCost = entryCost({ data: '' })
 
 /** What is known of the producer of a stream, which may be in another process. */
 export type ProducerLimits = Pick<ResolvedStreamsOptions, 'flushMs' | 'maxAheadBytes'>
@@ -94,7 +97,7 @@ export class AheadReaders {
   #mayCome({ head, position }: Place): boolean {
     const entries = seqOf(position) - seqOf(head)
     // A source waits once one entry has passed the limit, and the end is an entry as well.
-    const most = Math.ceil(this.#limits.maxAheadBytes / entryOverhead) + 2
+    const most = Math.ceil(this.#limits.maxAheadBytes / leastCost) + 2
     return !isEndId(head) && entries > 0 && entries <= most
   }
 }

@@ -1,8 +1,10 @@
 import {
+  checkSize,
   controlEvents,
   type EncodedEvent,
   encodeStreamEvent,
   type NewEvent,
+  wireBytes,
 } from '../core/event.js'
 import { parseJson } from '../core/json.js'
 import type { StoredEvent } from '../log/event-log.js'
@@ -26,17 +28,20 @@ export interface StreamEvent {
 const maxPiece = 262_144
 
 /**
- * Makes the entries of a chunk: text as a JSON string, bytes as a JSON string in base64 under a name of
- * their own, events as `publishEvent` does.
+ * Makes the entries of a chunk, one at a time: text as a JSON string, bytes as a JSON string in base64 under a name of
+ * their own, events as `publishEvent` does. None takes more bytes on the wire than an event may.
  *
- * @throws EventStreamError `ERR_EVENT` when it is something else; what `encodeStreamEvent` throws.
+ * @throws EventStreamError `ERR_EVENT` when it is something else; `ERR_EVENT_TOO_LARGE` for an event that takes more;
+ *   what `encodeStreamEvent` throws.
  */
-export function encodeChunk(chunk: unknown): readonly EncodedEvent[] {
-  if (typeof chunk === 'string') {
-    return piecesOf(chunk).map((text) => ({ data: JSON.stringify(text) }))
+export function* encodeChunk(chunk: unknown, maxEventBytes: number): Generator<EncodedEvent> {
+  if (typeof chunk === 'string') yield* encodeText(chunk, maxEventBytes)
+  else if (chunk instanceof Uint8Array) yield* encodeBytes(chunk, maxEventBytes)
+  else {
+    const event = encodeStreamEvent(chunk as NewEvent, chunkShape)
+    checkSize(event, maxEventBytes)
+    yield event
   }
-  if (chunk instanceof Uint8Array) return encodeBytes(chunk)
-  return [encodeStreamEvent(chunk as NewEvent, chunkShape)]
 }
 
 /** @returns undefined for bytes that are none. */
@@ -58,28 +63,45 @@ function parseData(data: string): unknown {
   }
 }
 
-function encodeBytes(bytes: Uint8Array): EncodedEvent[] {
+function* encodeBytes(bytes: Uint8Array, maxEventBytes: number): Generator<EncodedEvent> {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  const entries: EncodedEvent[] = []
-  for (let at = 0; at < buffer.length || at === 0; at += maxPiece) {
-    const text = buffer.toString('base64', at, at + maxPiece)
-    entries.push({ event: controlEvents.bytes, data: JSON.stringify(text) })
+  const room = maxEventBytes - wireBytes(bytesEvent(''))
+  // Four characters for each three bytes.
+  const size = Math.max(1, Math.min(maxPiece, Math.floor(room / 4) * 3))
+  for (let at = 0; at < buffer.length || at === 0; at += size) {
+    const event = bytesEvent(buffer.toString('base64', at, at + size))
+    checkSize(event, maxEventBytes)
+    yield event
   }
-  return entries
 }
 
-/** Never a half of a surrogate pair, unless the source gave one. */
-function piecesOf(text: string): string[] {
-  if (text.length <= maxPiece) return [text]
-  const pieces: string[] = []
+function bytesEvent(text: string): EncodedEvent {
+  return { event: controlEvents.bytes, data: JSON.stringify(text) }
+}
+
+function* encodeText(text: string, maxEventBytes: number): Generator<EncodedEvent> {
+  // Each unit takes a byte at least, and up to six where JSON escapes it.
+  let size = Math.max(1, Math.min(maxPiece, maxEventBytes))
   let start = 0
-  while (start < text.length) {
-    let end = Math.min(start + maxPiece, text.length)
-    if (end < text.length && isPair(text, end - 1)) end -= 1
-    pieces.push(text.slice(start, end))
-    start = end
-  }
-  return pieces
+  do {
+    let piece = pieceAt(text, start, size)
+    let event = { data: JSON.stringify(piece) }
+    while (size > 1 && wireBytes(event) > maxEventBytes) {
+      size = Math.ceil(size / 2)
+      piece = pieceAt(text, start, size)
+      event = { data: JSON.stringify(piece) }
+    }
+    checkSize(event, maxEventBytes)
+    yield event
+    start += piece.length
+  } while (start < text.length)
+}
+
+/** Never ends within a surrogate pair. */
+function pieceAt(text: string, start: number, size: number): string {
+  let end = Math.min(start + size, text.length)
+  if (end < text.length && isPair(text, end - 1)) end += end - 1 > start ? -1 : 1
+  return text.slice(start, end)
 }
 
 /** Whether the unit at this place is the first half of a pair. */

@@ -15,6 +15,8 @@ import { Tail } from './tail.js'
 export interface ProducerHost {
   readonly log: StreamLog
   readonly options: ResolvedStreamsOptions
+  /** Of one entry. */
+  readonly maxEventBytes: number
   /** The log has these now; others are to be told. */
   appended(channel: string, entries: readonly StoredEvent[]): void
   /** The log is away. */
@@ -95,6 +97,11 @@ export class Producer {
     return this.token !== ''
   }
 
+  /** Bytes that the log does not have. */
+  get aheadBytes(): number {
+    return this.#tail.aheadBytes
+  }
+
   get isHeld(): boolean {
     return !this.#isDetached && this.#ending === undefined
   }
@@ -138,8 +145,11 @@ export class Producer {
           await this.#finish({ state: 'completed' })
           return
         }
-        for (const entry of encodeChunk(result.value)) this.#make(entry)
-        await this.#room()
+        for (const entry of encodeChunk(result.value, this.#host.maxEventBytes)) {
+          this.#make(entry)
+          await this.#room()
+          if (this.signal.aborted) break
+        }
       }
     } catch (error) {
       if (!this.signal.aborted) this.#host.onError(error)

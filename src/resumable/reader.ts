@@ -8,8 +8,8 @@ import { decodeEntry, type StreamEvent } from './chunk.js'
 
 const page: PageLimit = { maxEvents: 256, maxLength: 262_144 }
 
-/** Entries that wait for a reader; it reads on from the log when there are more. */
-const maxWaiting = 256
+/** What waits for a reader, entries and UTF-16 units; it reads on from the log when there is more. */
+const maxWaiting = { entries: 256, length: 262_144 }
 
 type Entries = AsyncGenerator<StoredEvent, void, void>
 
@@ -32,14 +32,19 @@ export async function* readEntries(
   if (!isEntryId(after)) throw reset(channel, 'unknown')
   let position = after
   let waiting: StoredEvent[] = []
+  let waitingLength = 0
   let mayMiss = true
   let suspected: EntryId | undefined
   let wake: () => void = () => undefined
   left?.addEventListener('abort', () => wake(), { once: true })
   const unfollow = await log.follow(channel, {
     append: (entries) => {
-      if (waiting.length + entries.length <= maxWaiting) waiting.push(...entries)
-      else mayMiss = true
+      const length = entries.reduce((sum, { data }) => sum + data.length, waitingLength)
+      const fits = waiting.length + entries.length <= maxWaiting.entries
+      if (waiting.length === 0 || (fits && length <= maxWaiting.length)) {
+        waiting.push(...entries)
+        waitingLength = length
+      } else mayMiss = true
       wake()
     },
     suspect: (head) => {
@@ -52,6 +57,7 @@ export async function* readEntries(
     while (!left?.aborted) {
       const live = waiting
       waiting = []
+      waitingLength = 0
       for (const entry of live) {
         // Known already, or behind a hole.
         if (entry.prevId !== position) {

@@ -1,10 +1,11 @@
 import { randomBytes } from 'node:crypto'
 import { checkChannel } from '../core/channels.js'
 import type { EntryId } from '../core/entry-id.js'
-import { EventStreamError, isLogClosed, quote } from '../core/errors.js'
+import { EventStreamError, isLogAway, isLogClosed, isRunningLimit, quote } from '../core/errors.js'
+import { defaultMaxEventBytes } from '../core/event.js'
 import { checkNewStream, shownName, streamName } from '../core/log-names.js'
 import { checkNames, checkOptionalText } from '../core/options.js'
-import { encodeEnding, isEndId, type StreamEnd } from '../core/stream-end.js'
+import { checkReason, encodeEnding, isEndId } from '../core/stream-end.js'
 import { within } from '../core/within.js'
 import type { EventLog, LogListener, StoredEvent } from '../log/event-log.js'
 import { isStreamLog, type StreamInfo, type StreamLog } from '../log/stream-log.js'
@@ -16,6 +17,7 @@ import type { ResolvedStreamsOptions } from './options.js'
 import { ProducedLog } from './produced-log.js'
 import { Producer, type ProducerHost } from './producer.js'
 import { readEntries, toReadable } from './reader.js'
+import { type RunningKey, RunningStreams, runningKey } from './running.js'
 import { iterate, type MakeSource, type Source } from './source.js'
 import {
   type OpenedStream,
@@ -24,6 +26,7 @@ import {
   type StreamStatus,
   statusOf,
 } from './status.js'
+import type { StreamTrack, TrackedStream } from './stream-track.js'
 
 /** How long `close` waits for the log to have the ends of what it has stopped. */
 const farewellMs = 500
@@ -31,33 +34,23 @@ const farewellMs = 500
 /** Of what has not ended when this process closes. */
 const closingEnd = { state: 'aborted', reason: 'closing' } as const
 
-/** What a stream is registered with. */
-export interface StreamTrack {
-  /** What it is to the application, such as `chat` or `export`: 1 to 255 characters. */
-  readonly type: string
-  /** Whose it is: 1 to 255 characters, or a number. */
-  readonly user?: string | number | undefined
-  /** Anything that JSON can hold, up to 16,384 characters of it. */
-  readonly metadata?: unknown
-}
-
 /** Options of one stream. */
 export interface StreamOptions {
   /** Registers the stream, so that it is listed, looked after and can be recovered. By default it is not. */
   readonly track?: StreamTrack | undefined
 }
 
-/** A stream that is to be registered. */
-export interface TrackedStream {
-  /** Instead of those of other streams. */
-  readonly options: ResolvedStreamsOptions
-  begin(id: string): void
-  end(id: string, state: StreamEnd): void
+/** What a stream is started with. */
+export interface Starting {
+  readonly tracked: TrackedStream | undefined
+  readonly key: RunningKey
 }
 
 export interface StreamsHost {
   readonly log: EventLog
   readonly options: ResolvedStreamsOptions
+  /** Of one entry; by default as of an event stream. */
+  readonly maxEventBytes?: number | undefined
   /** Gives the name in the log of a stream, by its id; by default `streamName`. */
   readonly nameOf?: ((id: string) => string) | undefined
   /** @throws EventStreamError when it cannot be registered like that. */
@@ -80,6 +73,7 @@ export class Streams {
   /** Readers that come from other processes. */
   readonly #ahead: AheadReaders
   readonly #leases: Leases | undefined
+  readonly #running: RunningStreams
   /** Streams that this process is about to produce, or has asked about, by name. */
   readonly #opening = new Map<string, Promise<OpenedStream>>()
   #isClosing = false
@@ -94,6 +88,7 @@ export class Streams {
     this.#host = host
     this.#nameOf = host.nameOf ?? streamName
     this.log = new ProducedLog(host.log)
+    this.#running = new RunningStreams(host.options)
     this.#ahead = new AheadReaders(host.log, host.options)
     if (!isStreamLog(host.log)) return
     this.#leases = new Leases({
@@ -110,8 +105,8 @@ export class Streams {
    * @param id - 1 to 255 bytes of text without control characters. No channel is meant by it.
    * @param source - What it gives, or a function that makes that and gets a signal that aborts when the
    *   stream is stopped.
-   * @throws EventStreamError `ERR_STREAM_EXISTS` when there is or was one of this id; `ERR_CHANNEL`; what the
-   *   log throws.
+   * @throws EventStreamError `ERR_STREAM_EXISTS` when there is or was one of this id; `ERR_STREAM_LIMIT` or
+   *   `ERR_STREAM_KEY_LIMIT` when too many run; `ERR_CHANNEL`; what the log throws.
    */
   async create(
     id: string,
@@ -130,7 +125,8 @@ export class Streams {
    * Starts a stream, unless there is one of this id already. Of all who try, in any process, one starts it.
    *
    * @throws EventStreamError `ERR_CHANNEL`; `ERR_OPTION` or `ERR_DATA` when it cannot be registered like that;
-   *   `ERR_UNAVAILABLE` when the event stream closes; what the log throws.
+   *   `ERR_STREAM_LIMIT` or `ERR_STREAM_KEY_LIMIT` when too many run; `ERR_UNAVAILABLE` when the event stream
+   *   closes; what the log throws.
    */
   async open(
     id: string,
@@ -139,7 +135,8 @@ export class Streams {
   ): Promise<OpenedStream> {
     checkNames('create and open', options, ['track'])
     this.checkLog()
-    return this.start(id, source, this.tracked(options.track))
+    const { track } = options
+    return this.start(id, source, { tracked: this.tracked(track), key: runningKey(track?.user) })
   }
 
   /** @throws EventStreamError `ERR_OPTION` or `ERR_DATA` when it cannot be registered like that. */
@@ -150,14 +147,24 @@ export class Streams {
   protected async start(
     id: string,
     source: Source | MakeSource,
-    tracked: TrackedStream | undefined,
+    starting: Starting,
   ): Promise<OpenedStream> {
     const log = this.#streamLog()
     if (this.#isClosing) throw closing()
     const name = this.#nameOf(checkNewStream(id))
     const other = this.#opening.get(name)
-    if (other !== undefined) return { ...(await other), isNew: false, ended: undefined }
-    const opening = this.#open(log, name, source, tracked).finally(() => this.#opening.delete(name))
+    if (other !== undefined) {
+      try {
+        return { ...(await other), isNew: false, ended: undefined }
+      } catch (error) {
+        // The limit of who has asked first is not that of this one.
+        if (!isRunningLimit(error)) throw error
+        return this.start(id, source, starting)
+      }
+    }
+    const opening = this.#open(log, name, source, starting).finally(() =>
+      this.#opening.delete(name),
+    )
     this.#opening.set(name, opening)
     return opening
   }
@@ -233,12 +240,13 @@ export class Streams {
    *
    * @param reason - For readers.
    * @returns How it stands: as before, when it had ended. Undefined for an unknown id.
-   * @throws EventStreamError `ERR_CHANNEL`; `ERR_OPTION` when the reason is no text; what the log throws.
+   * @throws EventStreamError `ERR_CHANNEL`; `ERR_OPTION` when the reason is no text, or has more than 16,384 characters;
+   *   what the log throws.
    */
   async stop(id: string, reason?: string): Promise<StreamStatus | undefined> {
     const name = this.#nameOf(checkChannel(id))
     // What JSON cannot hold would leave the stream without an end.
-    checkOptionalText('The reason', reason)
+    checkReason(reason)
     const ending = { state: 'aborted' as const, reason }
     await this.log.get(name)?.end(ending)
     const info = await this.#streamLog().endStream(name, encodeEnding(ending))
@@ -274,15 +282,28 @@ export class Streams {
     this.#leases?.close()
   }
 
-  /** The source runs on its own: its errors end the stream. */
   async #open(
+    log: StreamLog,
+    name: string,
+    source: Source | MakeSource,
+    { tracked, key }: Starting,
+  ): Promise<OpenedStream> {
+    const local = this.log.get(name)
+    if (local !== undefined) return opened(name, local)
+    const known = async () => {
+      const info = await log.inspect(name)
+      return info && opened(name, info)
+    }
+    return this.#running.start(key, known, () => this.#claim(log, name, source, tracked))
+  }
+
+  /** The source runs on its own: its errors end the stream. */
+  async #claim(
     log: StreamLog,
     name: string,
     source: Source | MakeSource,
     tracked: TrackedStream | undefined,
   ): Promise<OpenedStream> {
-    const local = this.log.get(name)
-    if (local !== undefined) return opened(name, local)
     const options = tracked?.options ?? this.#host.options
     const token = randomBytes(16).toString('base64url')
     const { leaseMs, limits } = options
@@ -293,7 +314,7 @@ export class Streams {
       claim = { token, info }
     } catch (error) {
       // Its first reader is served all the same.
-      if (!isAway(error)) throw error
+      if (!isLogAway(error)) throw error
       this.#away(error, name)
     }
     if (this.#isClosed) {
@@ -340,17 +361,18 @@ export class Streams {
     try {
       return await log.follow(channel, listener)
     } catch (error) {
-      if (!isAway(error)) this.#onError(error)
+      if (!isLogAway(error)) this.#onError(error)
       return () => undefined
     }
   }
 
   #producerHost(log: StreamLog, options: ResolvedStreamsOptions): ProducerHost {
-    const { observer } = this.#host
+    const { observer, maxEventBytes = defaultMaxEventBytes } = this.#host
     const onError = this.#onError
     return {
       log,
       options,
+      maxEventBytes,
       appended: (channel, entries) => {
         if (observer !== undefined) observer.counters.streamEvents += entries.length
         this.#host.relay(channel, entries).catch(onError)
@@ -393,10 +415,6 @@ function unknown(id: string): never {
     'ERR_STREAM_UNKNOWN',
     `There is no stream ${quote(id)}: it never was, or is no longer kept.`,
   )
-}
-
-function isAway(error: unknown): boolean {
-  return error instanceof EventStreamError && error.code === 'ERR_LOG_UNAVAILABLE'
 }
 
 function closing(): EventStreamError {

@@ -1,13 +1,6 @@
 import { type EntryId, seqOf } from '../core/entry-id.js'
+import { entryCost } from '../log/entry-cost.js'
 import type { PageLimit, StoredEvent } from '../log/event-log.js'
-
-/** Bytes that an entry takes in memory beside its text: its object, its ids, its place in lists. */
-export const entryOverhead = 200
-
-/** Bytes that an entry takes in memory, about. */
-export function costOf({ event = '', data }: StoredEvent): number {
-  return entryOverhead + event.length + data.length
-}
 
 /**
  * The newest entries of a stream that this process produces: all that the log does not have yet, and
@@ -31,7 +24,7 @@ export class Tail {
 
   add(entry: StoredEvent): void {
     this.#entries.push(entry)
-    const cost = costOf(entry)
+    const cost = entryCost(entry)
     this.#bytes += cost
     this.aheadBytes += cost
     this.head = entry.id
@@ -43,7 +36,7 @@ export class Tail {
     if (first === undefined) return
     const count = seqOf(id) - seqOf(first.id) + 1
     for (; this.#appended < count; this.#appended++) {
-      this.aheadBytes -= costOf(this.#entries[this.#appended] as StoredEvent)
+      this.aheadBytes -= entryCost(this.#entries[this.#appended] as StoredEvent)
     }
     this.#drop()
   }
@@ -78,7 +71,7 @@ export class Tail {
     if (this.#bytes <= 2 * this.#keepBytes) return
     let count = 0
     while (count < this.#appended && this.#bytes > this.#keepBytes) {
-      this.#bytes -= costOf(this.#entries[count] as StoredEvent)
+      this.#bytes -= entryCost(this.#entries[count] as StoredEvent)
       count += 1
     }
     this.#entries = this.#entries.slice(count)

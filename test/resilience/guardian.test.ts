@@ -162,6 +162,18 @@ describe('a guardian', () => {
     expect(ended).toEqual([['job', 'orphaned']])
   })
 
+  test('reports an answer that is larger than an event may be', async () => {
+    const { registry, start, stop, stateOf, errors } = setUpGuardians({
+      checkJobCompletion: () => ({ state: 'completed', result: 'x'.repeat(20_000_000) }),
+    })
+    await registry.register({ streamId: 'job' })
+    start()
+    await until(() => errors.length > 0)
+    await stop()
+    expect(errors).toMatchObject([{ code: 'ERR_EVENT_TOO_LARGE' }])
+    expect(await stateOf('job')).toBe('active')
+  })
+
   test('finishes in the registry what has ended in the log', async () => {
     const { registry, eventStream, log, guardian, stop, ended } = setUpGuardians()
     await registry.register({ streamId: 'job' })

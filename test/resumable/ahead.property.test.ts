@@ -3,10 +3,10 @@ import fc from 'fast-check'
 import { formatEntryId, seqOf } from '../../src/core/entry-id.js'
 import { encodeEnding, endId } from '../../src/core/stream-end.js'
 import { memoryEventLog } from '../../src/index.js'
+import { entryCost } from '../../src/log/entry-cost.js'
 import type { LogListener, StoredEvent } from '../../src/log/event-log.js'
 import type { StreamLog } from '../../src/log/stream-log.js'
 import { AheadReaders } from '../../src/resumable/ahead.js'
-import { entryOverhead } from '../../src/resumable/tail.js'
 
 /** Milliseconds that the log takes for a message, and until it finds one that was lost. */
 const [latencyMs, lookMs] = [40, 700]
@@ -159,7 +159,7 @@ describe('a reader that is ahead of the log', () => {
 
   test('is not waited for where no producer could be', async () => {
     const log = distant(memoryEventLog(), () => false)
-    const maxAheadBytes = 10 * entryOverhead
+    const maxAheadBytes = 10 * entryCost({ data: '' })
     const readers = new AheadReaders(log, { flushMs: 50, maxAheadBytes })
     const never = new AbortController().signal
     for (const position of ['1718000000000-0', '16-1', '3-0', '2-7', '0-0']) {
