@@ -48,13 +48,15 @@ export function attempt(
 
   // A clock that was set back says nothing.
   const silentForMs = () => Math.max(Date.now() - heardAt, 0)
+  /** @returns Milliseconds until it will be. */
   const endIfSilentFor = (ms: number) => {
-    if (silentForMs() < ms) return
-    abort.abort(new EventSourceError('ERR_SILENCE', `Silent for ${ms} ms.`))
+    const leftMs = ms - silentForMs()
+    if (leftMs <= 0) abort.abort(new EventSourceError('ERR_SILENCE', `Silent for ${ms} ms.`))
+    return leftMs
   }
   const watch = () => {
-    endIfSilentFor(silenceMs)
-    setTimer(silenceMs - silentForMs(), watch)
+    const leftMs = endIfSilentFor(silenceMs)
+    if (leftMs > 0) setTimer(leftMs, watch)
   }
   const read = async () => {
     const response = await ask(host, host.address, 'text/event-stream', signal)

@@ -76,7 +76,7 @@ export class Statements {
     const isOnTime = await new Promise<boolean>((resolve) => {
       go = () => resolve(true)
       this.#waiting.push(go)
-      timer = setTimeout(() => resolve(false), deadline - performance.now())
+      timer = setTimeout(() => resolve(false), msUntil(deadline))
     })
     clearTimeout(timer)
     if (isOnTime && !this.#isClosed) return
@@ -106,7 +106,7 @@ export class Statements {
       }
       const timer = setTimeout(
         () => end(new StatementError('lost', new Error('no answer in time'))),
-        deadline - performance.now(),
+        msUntil(deadline),
       )
       this.#running.add(end)
       // The query's own error follows, but where there is no listener the process ends before.
@@ -131,7 +131,7 @@ export async function connectBy(
   const late = new Promise<undefined>((resolve) => {
     giveUp = () => resolve(undefined)
   })
-  const timer = setTimeout(giveUp, deadline - performance.now())
+  const timer = setTimeout(giveUp, msUntil(deadline))
   signal?.addEventListener('abort', giveUp)
   const connecting = connect()
   try {
@@ -160,4 +160,9 @@ function poolEnded(cause: unknown): EventStreamError {
     'The pool of the event log was ended; close the log first.',
     { cause },
   )
+}
+
+/** A timer that is set to less prints a warning. */
+function msUntil(deadline: number): number {
+  return Math.max(0, deadline - performance.now())
 }
