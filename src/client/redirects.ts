@@ -9,8 +9,8 @@ const maxRedirects = 20
 const harmless = ['accept', 'content-type', 'last-event-id']
 
 /**
- * A `fetch` that sends headers of the application's only to the origin that they are for. Node's own takes
- * `Authorization` and cookies away where a redirect leads to another origin, and sends all others on. Browsers
+ * A `fetch` that sends headers and bodies of the application's only to the origin that they are for. Node's own takes
+ * `Authorization` and cookies away where a redirect leads to another origin, and sends all else on. Browsers
  * do not tell where a redirect leads, so this is not for them.
  */
 export function followingRedirects(fetch: Fetch = globalThis.fetch): Fetch {
@@ -26,10 +26,15 @@ export function followingRedirects(fetch: Fetch = globalThis.fetch): Fetch {
       response.body?.cancel().catch(() => undefined)
       const next = URL.canParse(location, url.href) ? new URL(location, url) : undefined
       if (!next || !/^https?:$/.test(next.protocol) || count === maxRedirects) {
-        throw refused(status)
+        throw refused(status, 'The redirect leads nowhere.')
       }
-      const headers = next.origin === url.origin ? init.headers : only(harmless, init.headers)
       const isGet = status === 303 || (status < 303 && init.method === 'POST')
+      const isOther = next.origin !== url.origin
+      // Not without it either: what would be answered then, nobody has asked for.
+      if (isOther && !isGet && init.body) {
+        throw refused(status, `A body is not sent on to another origin: ${next.origin}`)
+      }
+      const headers = isOther ? only(harmless, init.headers) : init.headers
       init = { ...init, headers, ...(isGet && { method: 'GET', body: null }) }
       if (isGet) headers.delete('content-type')
       url = next
@@ -41,8 +46,6 @@ function only(names: readonly string[], headers: Headers): Headers {
   return new Headers([...headers].filter(([name]) => names.includes(name)))
 }
 
-function refused(status: number): EventSourceError {
-  return new EventSourceError('ERR_REDIRECT', 'The redirect leads nowhere.', {
-    ...{ status, isFinal: true },
-  })
+function refused(status: number, message: string): EventSourceError {
+  return new EventSourceError('ERR_REDIRECT', message, { status, isFinal: true })
 }
