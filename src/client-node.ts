@@ -1,3 +1,4 @@
+import { checkOptions } from './client/check-options.js'
 import { EventSourceClient as Client, type EventTypes } from './client/event-source.js'
 import type { Address, EventSourceOptions, PerRequest } from './client/options.js'
 import { followingRedirects } from './client/redirects.js'
@@ -7,6 +8,8 @@ export * from './client.js'
 /** As in browsers, and headers of the application's are not sent to where a redirect leads, if that is another origin. */
 export class EventSourceClient<Events = EventTypes> extends Client<Events> {
   constructor(address: PerRequest<Address>, options: EventSourceOptions = {}) {
+    // Before it has one that works.
+    checkOptions(options)
     super(address, { ...options, fetch: followingRedirects(options.fetch) })
   }
 }

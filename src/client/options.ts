@@ -1,4 +1,5 @@
-import { EventSourceError } from './errors.js'
+import { checkOptions, refuse } from './check-options.js'
+import type { EventSourceError } from './errors.js'
 import type {
   ConnectionErrorEvent,
   EndEvent,
@@ -123,10 +124,11 @@ export interface Settings extends Omit<EventSourceOptions, keyof Limits>, Readon
 
 /** @throws EventSourceError `ERR_OPTION`. */
 export function withDefaults(options: EventSourceOptions): Settings {
+  checkOptions(options)
   const settings = { ...options, ...defaults }
   for (const name of Object.keys(defaults) as (keyof Limits)[]) {
     const limit = Math.min(options[name] ?? defaults[name], maxLimit)
-    if (!(limit > 0)) throw new EventSourceError('ERR_OPTION', `${name} must be > 0.`)
+    if (!(limit > 0)) refuse(`${name} must be > 0.`)
     settings[name] = limit
   }
   return settings

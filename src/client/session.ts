@@ -1,4 +1,5 @@
 import type { Block } from './block-reader.js'
+import { refuse } from './check-options.js'
 import { type Connection, type ConnectionHost, connect } from './connection.js'
 import { EventSourceError, type EventSourceErrorCode, toError } from './errors.js'
 import { type SourceEvent, type StreamMessage, streamMessage } from './events.js'
@@ -104,7 +105,7 @@ export class Session implements ConnectionHost, Tab {
     const signal = this.#begin()
     const { recover } = this.options
     try {
-      if (!recover) throw new EventSourceError('ERR_OPTION', 'No option recover.')
+      if (!recover) refuse('No option recover.')
       await this.prepare()
       signal.throwIfAborted()
       await recover(this, signal, error)

@@ -1,4 +1,4 @@
-import { EventSourceError } from './errors.js'
+import { refuse } from './check-options.js'
 
 /** Where a position is kept while the page is not there. */
 export interface PositionStorage {
@@ -16,13 +16,16 @@ export interface WebStorage {
 /**
  * Keeps positions in `sessionStorage`, for a page that is reloaded.
  *
+ * @param storage - On a server there may be none.
  * @param key - By default `headwater ` and the address of the stream. Needed where that is a function.
+ * @throws EventSourceError `ERR_OPTION`.
  */
 export function storeIn(storage: WebStorage, key?: string): PositionStorage {
+  if (storage && !storage.getItem)
+    refuse('storeIn needs sessionStorage, or what has getItem and setItem.')
+  if (typeof (key ?? '') !== 'string') refuse('The key must be a string.')
   const keyOf = (url: string) => {
-    if (key === undefined && url === '') {
-      throw new EventSourceError('ERR_OPTION', 'storeIn needs a key for this url.')
-    }
+    if (key === undefined && url === '') refuse('storeIn needs a key for this url.')
     return key ?? `headwater ${url}`
   }
   return {

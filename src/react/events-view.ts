@@ -1,5 +1,5 @@
 import type { ResetEvent } from '../client.js'
-import { keepOf, type SharedOptions } from './options.js'
+import { checkHookOptions, keepOf, type SharedOptions } from './options.js'
 import { graceMs, Registry } from './registry.js'
 import {
   attempt,
@@ -51,7 +51,7 @@ export class EventsView<State>
   /** @throws EventSourceError `ERR_OPTION`. */
   constructor(key: string | undefined, url: string, options: ViewOptions<State>) {
     super(sources, key)
-    keepOf(options)
+    checkHookOptions(options, 'events', 'initial', 'reduce', 'onEvent', 'onReset')
     this.#options = options
     this.#url = url
     this.#before = stateBefore(key)

@@ -1,4 +1,5 @@
-import { type Address, EventSourceError, type EventSourceOptions } from '../client.js'
+import { checkOptions, connectionNames, refuse } from '../client/check-options.js'
+import type { Address, EventSourceOptions } from '../client.js'
 
 /** Where a stream is; nothing for none. */
 export type StreamAddress = Address | null | undefined
@@ -38,8 +39,16 @@ function isIterable(body: unknown): body is Iterable<unknown> {
   return typeof body === 'object' && Symbol.iterator in Object(body)
 }
 
+/**
+ * @param own - Names of options that a hook has beside those of all.
+ * @throws EventSourceError `ERR_OPTION`.
+ */
+export function checkHookOptions(options: SharedOptions, ...own: readonly string[]): void {
+  checkOptions(options, [...connectionNames, 'key', 'keep', ...own])
+  keepOf(options)
+}
+
 /** @throws EventSourceError `ERR_OPTION`. */
 export function keepOf({ keep = 100 }: SharedOptions): number {
-  if (keep >= 0) return keep
-  throw new EventSourceError('ERR_OPTION', 'keep must be 0 or above.')
+  return keep >= 0 ? keep : refuse('keep must be 0 or above.')
 }

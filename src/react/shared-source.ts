@@ -1,3 +1,4 @@
+import { connectionNames } from '../client/check-options.js'
 import {
   type AnyMessage,
   createEventSource,
@@ -134,9 +135,9 @@ export class SharedSource implements Shared {
   }
 
   #connect(position = this.options.position): void {
-    const { key: _, keep: __, ...options } = this.options
+    const given = Object.entries(this.options).filter(([name]) => connectionNames.includes(name))
     const client = createEventSource(this.#url, {
-      ...options,
+      ...(Object.fromEntries(given) as SharedOptions),
       position,
       headers: async () => (await askFor(this.options.headers)) ?? {},
       body: () => askFor(this.options.body),

@@ -43,6 +43,8 @@ export class TextStream implements Shared, Watcher {
   readonly #watchers = new Set<TextWatcher>()
   #text: TextState = nothing
   #hasStartedOver = false
+  /** Of bytes, which may end within a character. */
+  #decoder = new TextDecoder()
 
   constructor(url: string, options: TextOptions) {
     this.#source = new SharedSource(url, options)
@@ -81,13 +83,13 @@ export class TextStream implements Shared, Watcher {
 
   begin(): void {
     this.#text = nothing
+    this.#decoder = new TextDecoder()
     this.changed()
   }
 
   take(message: Message): void {
     const options: TextOptions = this.#source.options
-    const { textOf = textIn } = options
-    const text = textOf(message)
+    const text = options.textOf ? options.textOf(message) : textIn(message, this.#decoder)
     if (text === undefined) {
       const events = newest([...this.#text.events, message], keepOf(options))
       this.#text = { ...this.#text, events }
@@ -115,13 +117,20 @@ export class TextStream implements Shared, Watcher {
 }
 
 /** @returns undefined for what is no chunk of text. */
-function textIn({ type, data }: Message): string | undefined {
-  if (type !== 'message') return undefined
+function textIn(
+  { type, data }: Message,
+  decoder: InstanceType<typeof TextDecoder>,
+): string | undefined {
+  const isBytes = type === 'stream-bytes'
+  if (!isBytes && type !== 'message') return undefined
   try {
     const json: unknown = JSON.parse(data)
-    return typeof json === 'string' ? json : undefined
+    if (typeof json !== 'string') return undefined
+    if (!isBytes) return json
+    const bytes = Uint8Array.from(atob(json), (char) => char.charCodeAt(0))
+    return decoder.decode(bytes, { stream: true })
   } catch {
     // Text that was published as it is.
-    return data
+    return isBytes ? undefined : data
   }
 }

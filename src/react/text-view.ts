@@ -1,5 +1,6 @@
+import { refuse } from '../client/check-options.js'
 import { type EndEvent, EventSourceError } from '../client.js'
-import { keepOf } from './options.js'
+import { checkHookOptions } from './options.js'
 import { graceMs, Registry } from './registry.js'
 import { askFor, type ConnectionState, type Message } from './shared-source.js'
 import {
@@ -35,7 +36,7 @@ export class TextView extends View<TextStream, TextSnapshot> implements TextWatc
   /** @throws EventSourceError `ERR_OPTION`. */
   constructor(key: string | undefined, url: string, options: TextViewOptions) {
     super(streams, key)
-    keepOf(options)
+    checkHookOptions(options, 'textOf', 'stopUrl', 'onStop', 'onEvent', 'onEnd')
     this.#options = options
     this.#url = url
     this.#before = textBefore(key)
@@ -72,7 +73,7 @@ export class TextView extends View<TextStream, TextSnapshot> implements TextWatc
       return
     }
     if (stopUrl === undefined) {
-      throw new EventSourceError('ERR_OPTION', 'Give stopUrl or onStop, to stop a stream.')
+      refuse('Give stopUrl or onStop, to stop a stream.')
     }
     const init = { method: 'POST', headers: await askFor(headers), credentials }
     const { ok, status } = await fetch(stopUrl, init as RequestInit)

@@ -8,7 +8,7 @@ import { TextView, type TextViewOptions } from './text-view.js'
 export interface ResumableStreamOptions<Events = EventTypes> extends SharedOptions {
   /**
    * The text in an event; undefined for one that belongs to `events`.
-   * @defaultValue What `message` events have: a JSON string, or text that is no JSON.
+   * @defaultValue What `message` events have: a JSON string, or text that is no JSON; bytes of the source, as UTF-8.
    */
   readonly textOf?: ((event: AnyMessage<Events>) => string | undefined) | undefined
   /** Where `stop` posts to, with `headers`. */

@@ -9,7 +9,7 @@ import type { Subject } from './components.js'
 import { LabPage, labPage, labScript } from './lab-page.js'
 
 type Options = NonNullable<Parameters<typeof setUp>[0]>
-type Chunk = string | { readonly event: string; readonly data: unknown }
+type Chunk = string | Uint8Array | { readonly event: string; readonly data: unknown }
 
 /** Answers at `/answers/:id`, whose chunks tests give; and a page. */
 function answerApp(options: Options = {}) {
@@ -85,6 +85,22 @@ describeWithChromium('useResumableStream', (browser) => {
       expect([end, ends]).toEqual([{ state: 'completed' }, ['completed']])
     }
     expect(seen).toMatchObject({ sources: 1, opened: 1 })
+  })
+
+  test('shows the text of a source of bytes, also where a chunk ends within a character', async () => {
+    const { app, chunks, says } = answerApp()
+    const lab = await LabPage.open(browser, (await startServer(app)).url)
+    const bytes = Buffer.from('grüße 😀')
+
+    await lab.render(answer)
+    chunks.push(bytes.subarray(0, 3), bytes.subarray(3, 10), bytes.subarray(10), ' and text')
+    await lab.shows('answer', ({ text }) => text === 'grüße 😀 and text')
+    await lab.page.reload()
+    await lab.render(answer)
+    says.isOver = true
+    const last = await lab.shows('answer', ({ status }) => status === 'ended')
+
+    expect([last.text, last.events]).toEqual(['grüße 😀 and text', []])
   })
 
   test('shows the whole text once after a reload, in another tab, and when it is mounted later', async () => {
