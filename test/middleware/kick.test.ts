@@ -75,6 +75,25 @@ describeWithRedis('kick, with a log in Redis', () => {
     expect(clients.map(({ ended }) => ended)).toEqual([true, false, true, false])
   })
 
+  test('ends the readers of a stream in all processes, and nobody who listens to a channel of its name', async () => {
+    const [here, there] = [setUp({ redis: redis.url }), setUp({ redis: redis.url })]
+    for (const { app, eventStream } of [here, there]) {
+      app.get('/events/:id', eventStream('{id}'))
+      app.get('/following/:id', eventStream.streams.handler('{id}'))
+    }
+    await here.eventStream.streams.create('s', new ReadableStream())
+    const requests = [await here.serve(), await there.serve()]
+    const paths = ['/events/s', '/following/s']
+    const clients = await Promise.all(requests.flatMap((to) => paths.map((path) => to(path))))
+    await Promise.all(clients.map((client) => client.opened()))
+    await there.eventStream.streams.kick('s')
+    await until(() => clients.filter(({ ended }) => ended).length === 2)
+    await here.eventStream.publishEvent('s', { data: 1 })
+    await Promise.all([clients[0]?.received(1), clients[2]?.received(1)])
+    expect(clients.map(({ ended }) => ended)).toEqual([false, true, false, true])
+    expect((await here.eventStream.streams.status('s'))?.state).toBe('active')
+  })
+
   /** A right that was looked at, and is taken away by another process before the stream opens. */
   async function kickedMeanwhile({
     eventStream,
