@@ -2,7 +2,7 @@ import { Callable } from './callable.js'
 import { checkChannel } from './core/channels.js'
 import { EventStreamError, quote } from './core/errors.js'
 import { controlEvents } from './core/event.js'
-import { checkWhole } from './core/options.js'
+import { checkNames, checkWhole } from './core/options.js'
 import { isEndId } from './core/stream-end.js'
 import type { AnyChannels, EventOn, NamedChannel } from './core/typed-channels.js'
 import { encodeBlock, encodeComment } from './core/wire.js'
@@ -338,7 +338,9 @@ export class EventStream<Channels extends object = AnyChannels> extends Callable
    * @param options.graceMs - Milliseconds that slow clients have to take what is on the way to them.
    *   Default 5000.
    */
-  close({ graceMs = 5000 }: { readonly graceMs?: number | undefined } = {}): Promise<void> {
+  close(options: { readonly graceMs?: number | undefined } = {}): Promise<void> {
+    checkNames('close', options, ['graceMs'])
+    const { graceMs = 5000 } = options
     checkWhole('graceMs', graceMs, 0, 2 ** 31 - 1)
     this.#closing ??= this.#close(graceMs)
     return this.#closing

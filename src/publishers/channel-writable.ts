@@ -1,5 +1,6 @@
 import { Writable } from 'node:stream'
 import type { NewEvent } from '../core/event.js'
+import { checkNames, checkWhole } from '../core/options.js'
 import type { Publisher } from './publisher.js'
 import { isStored } from './unawaited.js'
 
@@ -23,11 +24,11 @@ export class ChannelWritable extends Writable {
   readonly #publisher: Publisher
   readonly #channel: string
 
-  constructor(
-    publisher: Publisher,
-    channel: string,
-    { highWaterMark = 64 }: ChannelWritableOptions = {},
-  ) {
+  /** @throws EventStreamError `ERR_OPTION`. */
+  constructor(publisher: Publisher, channel: string, options: ChannelWritableOptions = {}) {
+    checkNames('createChannelWritable', options, ['highWaterMark'])
+    const { highWaterMark = 64 } = options
+    checkWhole('highWaterMark', highWaterMark, 1)
     super({ objectMode: true, highWaterMark })
     this.#publisher = publisher
     this.#channel = channel

@@ -3,7 +3,7 @@ import { isChannel } from '../core/channels.js'
 import { type EntryId, seqOf } from '../core/entry-id.js'
 import { EventStreamError, quote } from '../core/errors.js'
 import { contextStreamName } from '../core/log-names.js'
-import { checkWhole } from '../core/options.js'
+import { checkNames, checkWhole } from '../core/options.js'
 import { isEndId } from '../core/stream-end.js'
 import type { StreamLog } from '../log/stream-log.js'
 import type { ResolvedStreamsOptions } from './options.js'
@@ -129,7 +129,10 @@ class Context implements ResumableStreamContext {
     await this.#streams.stop(this.#idOf(streamId))
   }
 
-  async close({ graceMs = 0 }: { readonly graceMs?: number } = {}): Promise<void> {
+  async close(options: { readonly graceMs?: number } = {}): Promise<void> {
+    checkNames('close', options, ['graceMs'])
+    const { graceMs = 0 } = options
+    checkWhole('graceMs', graceMs, 0, 2 ** 31 - 1)
     await this.#streams.close(graceMs)
     await this.#host.log.close()
   }

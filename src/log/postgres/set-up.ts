@@ -1,4 +1,5 @@
 import { EventStreamError } from '../../core/errors.js'
+import { checkNames } from '../../core/options.js'
 import { messageOf, refused, sqlStateOf } from './failure.js'
 import { type Migration, migrations } from './migrations.js'
 import { type PostgresClient, type PostgresPool, poolSource } from './pool.js'
@@ -32,14 +33,19 @@ export interface SetUp {
  * once, and again: what is there already is left alone.
  *
  * @param pool - A `Pool` of `pg`, or a URL. Its user may create schemas, or tables in the schema.
- * @throws EventStreamError `ERR_LOG_REFUSED` when Postgres does not let it, or the schema is newer than
+ * @throws EventStreamError `ERR_OPTION`; `ERR_LOG_REFUSED` when Postgres does not let it, or the schema is newer than
  *   this package; `ERR_LOG_UNAVAILABLE` when there is no connection.
  */
 export function setUpPostgres(
   pool: string | PostgresPool,
   options: PostgresSchemaOptions = {},
 ): Promise<SetUp> {
-  return migrate(pool, checkSchema(options.schema ?? 'headwater'), migrations)
+  return migrate(pool, schemaOf('setUpPostgres', options), migrations)
+}
+
+function schemaOf(owner: string, options: PostgresSchemaOptions): string {
+  checkNames(owner, options, ['schema'])
+  return checkSchema(options.schema ?? 'headwater')
 }
 
 export async function migrate(
@@ -102,13 +108,13 @@ export interface Purged {
  * Deletes entries past their age, channels that nobody has used for theirs, and records that are forgotten, as
  * logs do by themselves now and then: for those who would rather have it done at a time of their choice.
  *
- * @throws EventStreamError `ERR_LOG_REFUSED` or `ERR_LOG_UNAVAILABLE`.
+ * @throws EventStreamError `ERR_OPTION`, `ERR_LOG_REFUSED` or `ERR_LOG_UNAVAILABLE`.
  */
 export function purgePostgres(
   pool: string | PostgresPool,
   options: PostgresSchemaOptions = {},
 ): Promise<Purged> {
-  const schema = checkSchema(options.schema ?? 'headwater')
+  const schema = schemaOf('purgePostgres', options)
   return withClient(pool, schema, `The purge of the schema ${schema}`, async (client) => {
     const total = { channels: 0, entries: 0, records: 0 }
     for (;;) {
