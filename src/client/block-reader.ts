@@ -15,22 +15,28 @@ export function blockReader(
   onRetry: (ms: number) => void,
 ): (chunk: Uint8Array) => void {
   const decoder = new TextDecoder()
-  const parser = createParser({
-    maxBufferSize: maxEventBytes,
-    onEvent: onBlock,
-    onRetry,
-    onError: ({ type, message }) => {
-      // The other types are of lines that are to be ignored.
-      if (type.startsWith('max')) throw new EventSourceError('ERR_EVENT_TOO_LARGE', message)
-    },
-  })
-  let hasLineEnd = false
+  const parser = createParser({ onEvent: onBlock, onRetry })
+  let isAfterCr = false
+  let last = ''
+  /** Of the block that has not ended. The parser would count its data, and an empty line costs more than that. */
+  let length = 0
   return (chunk) => {
     let text = decoder.decode(chunk, { stream: true })
     if (text === '') return
-    if (hasLineEnd && text.startsWith('\n')) text = text.slice(1)
-    // The parser would wait for what follows, and a server that ends lines with CR may be silent for long.
-    hasLineEnd = text.endsWith('\r')
-    parser.feed(hasLineEnd ? `${text}\n` : text)
+    if (isAfterCr && text.startsWith('\n')) text = text.slice(1)
+    isAfterCr = text.endsWith('\r')
+    // Of a CR the parser would wait for what follows, and for each line look through all of the text.
+    text = text.replace(/\r\n?/g, '\n')
+    parser.feed(text)
+    text = last + text
+    const end = text.lastIndexOf('\n\n')
+    length = end < 0 ? length + text.length - last.length : text.length - end - 2
+    last = text.slice(-1)
+    if (length > maxEventBytes) {
+      throw new EventSourceError(
+        'ERR_EVENT_TOO_LARGE',
+        `An event has more than ${maxEventBytes} bytes.`,
+      )
+    }
   }
 }

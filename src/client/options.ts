@@ -56,7 +56,7 @@ export interface EventSourceOptions {
    */
   readonly silenceMs?: number | undefined
   /**
-   * UTF-16 units of one event. A longer one ends the connection.
+   * UTF-16 units of one event, as it is sent. A longer one ends the connection.
    * @defaultValue 8_388_608
    */
   readonly maxEventBytes?: number | undefined

@@ -20,6 +20,12 @@ interface Missed {
   readonly result?: unknown
 }
 
+/** Milliseconds between an answer and the next question. */
+const pauseMs = 100
+
+/** What an answer may have, whatever an event may: one has a thousand events, or a mebibyte and one event. */
+const minAnswerBytes = 8_388_608
+
 /** The stream that something was missed of. */
 interface Recovering {
   readonly options: Settings
@@ -49,39 +55,27 @@ export type Recover = (
 export function recoverFrom(address: Address | ((position: string) => Address)): Recover {
   return async (stream, signal, error) => {
     if (error && error.status !== 404 && error.status !== 410) return
-    const abort = new AbortController()
-    const stop = () => abort.abort()
-    const timer = setTimeout(stop, stream.options.silenceMs)
-    signal.addEventListener('abort', stop, abort)
-    try {
-      await recover(address, stream, abort.signal)
-    } finally {
-      clearTimeout(timer)
-      // Also what was not read of the answer, and the listener.
-      stop()
-    }
-  }
-}
-
-async function recover(
-  address: Parameters<typeof recoverFrom>[0],
-  stream: Recovering,
-  signal: AbortSignal,
-): Promise<void> {
-  for (;;) {
-    const before = stream.lastEventId
-    const missed = await askForMissed(address, stream, signal)
-    signal.throwIfAborted()
-    if (missed === undefined) return stream.finish({})
-    takeMissed(missed, stream, signal)
-    const { status, reason, result } = missed
-    if (!missed.isComplete) {
-      // It would be asked the same again, without a pause.
+    const left = new Promise<void>((resolve) => {
+      signal.addEventListener('abort', () => resolve())
+    })
+    for (;;) {
+      const before = stream.lastEventId
+      const missed = await askForMissed(address, stream, signal)
+      signal.throwIfAborted()
+      if (missed === undefined) return stream.finish({})
+      takeMissed(missed, stream, signal)
+      const { status, reason, result } = missed
+      const settled = stream.settled()
+      if (missed.isComplete) {
+        if (status !== 'active') stream.finish({ state: status, reason, result })
+        return
+      }
+      // It would be asked the same again, without end.
       if (stream.lastEventId === before) throw refused(200)
-      continue
+      const rested = new Promise((resolve) => setTimeout(resolve, pauseMs))
+      await Promise.race([left, Promise.all([settled, rested])])
+      signal.throwIfAborted()
     }
-    if (status !== 'active') stream.finish({ state: status, reason, result })
-    return
   }
 }
 
@@ -91,13 +85,47 @@ async function askForMissed(
   { options, lastEventId }: Recovering,
   signal: AbortSignal,
 ): Promise<Missed | undefined> {
+  const abort = new AbortController()
+  const stop = () => abort.abort()
+  const timer = setTimeout(stop, options.silenceMs)
+  signal.addEventListener('abort', stop, abort)
   const url = typeof address === 'function' ? () => address(lastEventId) : address
   const asGet = { ...options, method: 'GET', body: undefined }
-  const response = await ask({ options: asGet, lastEventId }, url, 'application/json', signal)
-  const { status } = response
-  if (status === 200) return (await response.json()) as Missed
-  if (status === 204) return undefined
-  throw refused(status)
+  try {
+    const response = await ask(
+      { options: asGet, lastEventId },
+      url,
+      'application/json',
+      abort.signal,
+    )
+    const { status } = response
+    if (status === 204) return undefined
+    if (status !== 200) throw refused(status)
+    return JSON.parse(await textOf(response, Math.max(options.maxEventBytes, minAnswerBytes)))
+  } finally {
+    clearTimeout(timer)
+    // Also what was not read of the answer, and the listener.
+    stop()
+  }
+}
+
+/** @throws EventSourceError `ERR_EVENT_TOO_LARGE`. */
+async function textOf({ body }: Response, maxBytes: number): Promise<string> {
+  const decoder = new TextDecoder()
+  const reader = (body as ReadableStream<Uint8Array>).getReader()
+  let text = ''
+  for (let left = maxBytes; ; ) {
+    const { done, value } = await reader.read()
+    if (done) return text
+    left -= value.byteLength
+    if (left < 0) {
+      throw new EventSourceError(
+        'ERR_EVENT_TOO_LARGE',
+        `An answer has more than ${maxBytes} bytes.`,
+      )
+    }
+    text += decoder.decode(value, { stream: true })
+  }
 }
 
 function refused(status: number): EventSourceError {
@@ -119,5 +147,4 @@ function takeMissed(missed: Missed, stream: Recovering, signal: AbortSignal): vo
   }
   signal.throwIfAborted()
   stream.lastEventId = lastEventId
-  void stream.settled()
 }

@@ -167,7 +167,9 @@ export class Session implements ConnectionHost, Tab {
   }
 
   take(block: Block): void {
-    const { event: type = 'message', data, id } = block
+    const { event: type = 'message', data } = block
+    // A copy, as a part of a text keeps all of it, and ids are kept for long.
+    const id = block.id && ` ${block.id}`.slice(1)
     this.#isOurs ||= type === 'stream-open'
     // What the protocol has beside events of the application, and their bytes.
     const isControl =
@@ -176,9 +178,9 @@ export class Session implements ConnectionHost, Tab {
       throw new EventSourceError('ERR_STREAM', `${type} ${data}`)
     }
     const before = this.lastEventId
-    if (id !== undefined) {
+    if (id !== undefined && sendable.test(id)) {
       if (this.#isOurs && this.history.visit(id) && !isControl) return
-      if (sendable.test(id)) this.lastEventId = id
+      this.lastEventId = id
     }
     this.#share?.took(block, before)
     if (!isControl) {

@@ -2,6 +2,8 @@ import { describe, expect, test } from '@jest/globals'
 import { createParser } from 'eventsource-parser'
 import fc from 'fast-check'
 import { blockReader } from '../../src/client/block-reader.js'
+import { createEventSource } from '../../src/client-node.js'
+import { heapUsed } from '../support/heap-used.js'
 import { startServer } from '../support/server.js'
 import { until } from '../support/until.js'
 import { chunksOf, encode, stream as wire } from '../support/wire-blocks.js'
@@ -127,5 +129,63 @@ describe('the client, by how the bytes come', () => {
     await until(() => errors.length > 0)
 
     expect(errors[0]).toMatchObject({ code: 'ERR_EVENT_TOO_LARGE' })
+  })
+
+  test('counts what an event has on the wire: a block of empty lines too', async () => {
+    const { url } = await startServer((_req, res) => {
+      streamHead(res).write('data:\n'.repeat(20_000))
+    })
+    const { errors } = openSource(url, { maxEventBytes: 100_000 })
+
+    await until(() => errors.length > 0)
+
+    expect(errors[0]).toMatchObject({ code: 'ERR_EVENT_TOO_LARGE' })
+  })
+
+  test('takes what is between events for no part of them', async () => {
+    const event = `data: ${'x'.repeat(900)}\n\n`
+    const { url } = await startServer(stream(`:${'-'.repeat(900)}\n\n${event}`.repeat(500)))
+    const { data, errors, receives } = openSource(url, { maxEventBytes: 1000 })
+
+    await receives(500)
+
+    expect([data.length, errors]).toEqual([500, []])
+  })
+
+  test('reads megabytes of lines that end by CR', async () => {
+    const { url } = await startServer(stream(`${':\r'.repeat(4_000_000)}data: last\r\r`))
+
+    const [data] = await openSource(url).receives(1)
+
+    expect(data).toBe('last')
+  })
+
+  test('keeps nothing of events that have been delivered but their ids', async () => {
+    const big = 'x'.repeat(200_000)
+    const { url } = await startServer((_req, res) => {
+      streamHead(res).write('event: stream-open\ndata: {}\nid: 0-1234567890\n\n')
+      for (let n = 1; n <= 100; n++) res.write(`data: ${n} ${big}\nid: ${n}-1234567890\n\n`)
+    })
+    let received = 0
+    const before = await heapUsed()
+    const source = createEventSource(url, { onMessage: () => (received += 1) })
+    await until(() => received === 100, 20_000)
+    const grown = (await heapUsed()) - before
+    source.close()
+    expect(grown).toBeLessThan(5_000_000)
+  }, 30_000)
+
+  test('takes an id that no header can hold for none, and keeps nothing of it', async () => {
+    const id = Array.from({ length: 3000 }, (_, i) => `c${i}~1-1`).join('*')
+    const { url } = await startServer(
+      stream(
+        `event: stream-open\ndata: {}\nid: 0-1\n\ndata: 1\nid: ${id}\n\ndata: 2\nid: ${id}\n\n`,
+      ),
+    )
+    const { data, source, receives } = openSource(url)
+
+    await receives(2)
+
+    expect([data, source.lastEventId]).toEqual([['1', '2'], '0-1'])
   })
 })

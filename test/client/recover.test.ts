@@ -32,6 +32,66 @@ describe('recover of a source', () => {
     expect(asked).toBe(1)
   })
 
+  /** Answers of one event each, and always more to come. @returns When it was asked. */
+  async function startEndless(eventsOfPage = 1) {
+    const asked: number[] = []
+    let last = 0
+    const { url } = await startServer((req, res) => {
+      if (req.url !== '/recover') return stream('data: 2\n\n')(req, res)
+      asked.push(performance.now())
+      const events = Array.from({ length: eventsOfPage }, () => ({ id: `${++last}-1`, data: last }))
+      const page = { status: 'active', streamId: 'a', isComplete: false, isReset: false }
+      res.setHeader('Content-Type', 'application/json')
+      res.end(JSON.stringify({ ...page, events, lastEventId: `${last}-1` }))
+    })
+    return { url, asked, recover: recoverFrom(`${url}/recover`) }
+  }
+
+  test('asks an endpoint that always has more ten times a second, and not more often', async () => {
+    const { url, asked, recover } = await startEndless()
+    const { source } = openSource(url, { recover })
+    const recovered = source.recover()
+    await until(() => asked.length >= 12)
+    source.close()
+    await recovered
+    const [first = 0] = asked
+    for (const [i, at] of asked.entries()) expect(at - first).toBeGreaterThanOrEqual(i * 80)
+  })
+
+  test('asks for no more while a loop has as much as may wait for it', async () => {
+    const { url, asked, recover } = await startEndless(300)
+    const { source } = openSource(url, { recover, maxQueuedEvents: 250 })
+    const loop = source[Symbol.asyncIterator]()
+    const first = loop.next()
+    const recovered = source.recover()
+    await first
+    // Time enough for three more.
+    await new Promise((resolve) => setTimeout(resolve, 350))
+    expect(asked).toHaveLength(1)
+    for (let i = 0; i < 100; i++) await loop.next()
+    await until(() => asked.length === 2)
+    source.close()
+    await recovered
+  })
+
+  test('leaves an answer that never ends', async () => {
+    let sent = 0
+    const { url } = await startServer((req, res) => {
+      if (req.url !== '/recover') return stream('data: 2\n\n')(req, res)
+      res.setHeader('Content-Type', 'application/json')
+      res.write('{"status":"active","streamId":"a","events":[')
+      const more = () => {
+        do sent += 65_536
+        while (!res.destroyed && res.write('{},'.padEnd(65_536)))
+      }
+      res.on('drain', more)
+      more()
+    })
+    const { source } = openSource(url, { recover: recoverFrom(`${url}/recover`) })
+    await expect(source.recover()).rejects.toMatchObject({ code: 'ERR_EVENT_TOO_LARGE' })
+    expect(sent).toBeLessThan(30_000_000)
+  })
+
   test('takes nothing when the source is closed before it asks', async () => {
     const { url, asked, recover } = await startRecovery()
     const { source, data, receives } = openSource(url, { recover })

@@ -1,24 +1,9 @@
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 import { memoryEventLog } from '../../src/log/memory.js'
+import { heapUsed } from '../support/heap-used.js'
 
 const all = { maxEvents: 1000, maxLength: 1_000_000 }
-setFlagsFromString('--expose-gc')
-const collectGarbage = runInNewContext('gc') as () => void
-
-/** Once all is gone that was left by tests before, which may take some turns. */
-async function heapUsed(): Promise<number> {
-  for (let last = Number.POSITIVE_INFINITY; ; ) {
-    collectGarbage()
-    await new Promise((resolve) => setImmediate(resolve))
-    const { heapUsed: now } = process.memoryUsage()
-    if (now > last - 10_000) return now
-    last = now
-  }
-}
-
 const none = { append: () => undefined, suspect: () => undefined }
 const ofSize = (length: number) => [{ data: 'x'.repeat(length) }]
 
