@@ -1,18 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
-import { createParser } from 'eventsource-parser'
-import { memoryEventLog } from '../../src/index.js'
-import type { StreamLog } from '../../src/log/stream-log.js'
-import { resilience } from '../../src/resilience.js'
-import type { StreamsOptions } from '../../src/resumable/options.js'
-import { openSource } from '../client/open-source.js'
-import { setUp } from '../support/app.js'
+import { describe, expect, test } from '@jest/globals'
 import { describeWithPostgres } from '../support/describe-with-postgres.js'
 import { describeWithRedis } from '../support/describe-with-redis.js'
-import { Faucet } from '../support/faucet.js'
-import { startServer } from '../support/server.js'
-import { type ClientOptions, connect, type SseClient } from '../support/sse-client.js'
-import { openLog, type StoreName, type StreamStore, startStore } from '../support/stream-stores.js'
+import type { Faucet } from '../support/faucet.js'
+import { resetsOf, withReplicas } from '../support/replicas.js'
+import type { SseClient } from '../support/sse-client.js'
+import type { StoreName } from '../support/stream-stores.js'
 import { until } from '../support/until.js'
 
 /** Positions that other systems give, or that nobody does. */
@@ -46,42 +39,7 @@ describeWithRedis('positions of streams in Redis', () => positions('redis'))
 describeWithPostgres('positions of streams in Postgres', () => positions('postgres'))
 
 function positions(name: StoreName | 'memory'): void {
-  let store: StreamStore | undefined
-  const logs: StreamLog[] = []
-  let streamCount = 0
-
-  beforeAll(async () => {
-    if (name !== 'memory') store = await startStore(name)
-  })
-
-  afterAll(async () => {
-    for (const log of logs) await log.close()
-    await store?.stop()
-  })
-
-  /** Two processes, as far as the store can tell: the first one is asked first, and so produces. */
-  async function replicas(streams: StreamsOptions = {}) {
-    const shared = name === 'memory' ? memoryEventLog() : undefined
-    const faucet = new Faucet<unknown>()
-    const join = async () => {
-      const log = shared ?? openLog(name, store?.url ?? '')
-      logs.push(log)
-      const { app, eventStream } = setUp({ log, streams, onError: () => undefined })
-      const source = () => faucet as Faucet<string>
-      const track = { type: 'answer' }
-      app.get('/answers/:id', eventStream.streams.handler('{id}', source, { track }))
-      app.get('/following/:id', eventStream.streams.handler('{id}'))
-      const { completions, recoveryHandler } = resilience(eventStream)
-      app.get('/recover/:streamId', recoveryHandler({ authorize: () => true }))
-      const { url } = await startServer(app)
-      return { eventStream, completions, url }
-    }
-    const id = `a-${++streamCount}`
-    const [producing, other] = [await join(), await join()]
-    const ask = (replica: typeof other, options: ClientOptions = {}, path = 'answers') =>
-      connect(`${replica.url}/${path}/${id}`, options)
-    return { id, faucet, producing, other, ask }
-  }
+  const { replicas } = withReplicas(name)
 
   test('are answered by stream-reset when they are none of it, and never by 204 or silence', async () => {
     const { id, faucet, producing, other, ask } = await replicas()
@@ -203,141 +161,10 @@ function positions(name: StoreName | 'memory'): void {
     faucet.end()
     await first.end()
   })
-
-  const cuts = 28
-
-  /** Chunks as they come while a client listens, until the client has one of them. */
-  async function give(faucet: Faucet<unknown>, given: { count: number }, has: () => boolean) {
-    for (let n = 0; n < 6; n++) {
-      faucet.give(`${++given.count}`)
-      await sleep(2)
-    }
-    await until(has)
-  }
-
-  const allOf = ({ count }: { count: number }) =>
-    Array.from({ length: count }, (_, n) => `${n + 1}`)
-
-  test('of a client that changes replica again and again miss nothing, and nothing comes twice', async () => {
-    const { faucet, producing, other, ask } = await replicas()
-    const got: unknown[] = []
-    const given = { count: 0 }
-    let resets = 0
-    let lastEventId: string | undefined
-    for (let cut = 0; cut < cuts; cut++) {
-      const client = await ask([producing, other][cut % 2] as typeof other, { lastEventId })
-      await client.opened()
-      const before = client.events.length
-      await give(faucet, given, () => client.events.length > before)
-      client.destroy()
-      got.push(...client.data)
-      resets += resetsOf(client)
-      lastEventId = client.lastEventId
-    }
-    faucet.end()
-    const last = await ask(other, { lastEventId })
-    await last.end()
-    got.push(...last.data)
-    expect([resets, got]).toEqual([0, allOf(given)])
-  })
-
-  test('of a Web reader that does so are good as well', async () => {
-    const { id, faucet, producing, other } = await replicas()
-    const given = { count: 0 }
-    const got: string[] = []
-    const resets: string[] = []
-    let last: Record<string, string> = {}
-    const parser = createParser({
-      onEvent: ({ event, data, id: position }) => {
-        if (position !== undefined) last = { 'Last-Event-ID': position }
-        if (event === undefined) got.push(JSON.parse(data))
-        if (event === 'stream-reset') resets.push(data)
-      },
-    })
-    const open = async ({ eventStream }: typeof other) => {
-      const leaving = new AbortController()
-      const request = new Request('http://x/', { headers: last, signal: leaving.signal })
-      const response = await eventStream.streams.fetch(request, id, () => faucet as Faucet<string>)
-      return { leaving, reader: textOf(response) }
-    }
-    for (let cut = 0; cut < cuts; cut++) {
-      const { leaving, reader } = await open([producing, other][cut % 2] as typeof other)
-      const before = got.length
-      parser.reset()
-      const read = async () => {
-        for await (const text of reader) parser.feed(text)
-      }
-      const reading = read()
-      await give(faucet, given, () => got.length > before)
-      leaving.abort()
-      await reading
-    }
-    faucet.end()
-    parser.reset()
-    for await (const text of (await open(other)).reader) parser.feed(text)
-    expect([resets, got]).toEqual([[], allOf(given)])
-  })
-
-  test('of a reader in code that does so are good as well', async () => {
-    const { id, faucet, producing, other } = await replicas()
-    await producing.eventStream.streams.create(id, faucet as Faucet<string>)
-    const given = { count: 0 }
-    const got: unknown[] = []
-    let after: string | undefined
-    for (let cut = 0; cut < cuts; cut++) {
-      const { eventStream } = [producing, other][cut % 2] as typeof other
-      const reader = (await eventStream.streams.read(id, { after })).getReader()
-      const before = got.length
-      const read = async () => {
-        for (;;) {
-          const { value, done } = await reader.read()
-          if (done) return
-          got.push(value.data)
-          after = value.id
-        }
-      }
-      const reading = read()
-      await give(faucet, given, () => got.length > before)
-      await reader.cancel()
-      await reading
-    }
-    faucet.end()
-    for await (const { data } of await other.eventStream.streams.read(id, { after })) got.push(data)
-    expect(got).toEqual(allOf(given))
-  })
-
-  test('of the client in the browser are good as well', async () => {
-    const { id, faucet, producing, other } = await replicas()
-    let asked = 0
-    const address = () => `${(asked++ % 2 ? other : producing).url}/answers/${id}`
-    const { told, data, closes } = openSource(address, { maxRetryMs: 20 })
-    const given = { count: 0 }
-    for (let cut = 0; cut < cuts; cut++) {
-      const before = data.length
-      await until(() => told.filter(({ type }) => type === 'open').length > cut)
-      await give(faucet, given, () => data.length > before)
-      for (const { eventStream } of [producing, other]) {
-        for (const connection of eventStream.connections()) connection.end(1)
-      }
-    }
-    faucet.end()
-    await closes()
-    expect(told.filter(({ type }) => type === 'reset')).toEqual([])
-    expect(data.map((text) => JSON.parse(text))).toEqual(allOf(given))
-    expect(asked).toBeGreaterThan(cuts)
-  })
-}
-
-async function* textOf({ body }: Response): AsyncGenerator<string> {
-  for await (const text of body?.pipeThrough(new TextDecoderStream()) ?? []) yield text
 }
 
 async function endOf(asking: Promise<SseClient>): Promise<SseClient> {
   const client = await asking
   await client.end()
   return client
-}
-
-function resetsOf({ control }: SseClient): number {
-  return control.filter(({ event }) => event === 'stream-reset').length
 }
