@@ -15,6 +15,7 @@ export class TcpProxy {
   readonly #server: Server
   readonly #pairs = new Set<Pair>()
   readonly #delayMs: number
+  #accepted = 0
   #isCut = false
   #isFrozen = false
 
@@ -48,6 +49,11 @@ export class TcpProxy {
   /** Open connections. */
   get connections(): number {
     return this.#pairs.size
+  }
+
+  /** Connections that were ever accepted. */
+  get accepted(): number {
+    return this.#accepted
   }
 
   /** Resets all connections, and each new one until `heal`. */
@@ -96,6 +102,7 @@ export class TcpProxy {
   }
 
   #take(client: Socket): void {
+    this.#accepted += 1
     if (this.#isCut) {
       client.on('error', () => undefined)
       client.resetAndDestroy()

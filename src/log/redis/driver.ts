@@ -30,6 +30,8 @@ export interface RedisDriver {
   unsubscribe(live: readonly string[]): Promise<unknown>
   /** Gives up connections that do not answer, for new ones. */
   reconnect(): void
+  /** As `reconnect`, where only commands come to nothing. */
+  reconnectCommands(): void
   close(): void
 }
 

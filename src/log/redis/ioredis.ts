@@ -24,8 +24,6 @@ const connectionOptions: RedisOptions = {
   keepAlive: 10_000,
   // After a close: its timer would keep the process.
   disconnectTimeout: 200,
-  // After a failover the old master is a replica: find the new one.
-  reconnectOnError: (error) => messageOf(error).startsWith('READONLY'),
 }
 
 /** Connections made like those of an `ioredis` client, which itself is left alone. */
@@ -76,8 +74,12 @@ class SingleDriver implements RedisDriver {
   }
 
   reconnect(): void {
-    this.#commands.disconnect(true)
+    this.reconnectCommands()
     this.#subscriber.disconnect(true)
+  }
+
+  reconnectCommands(): void {
+    this.#commands.disconnect(true)
   }
 
   close(): void {
@@ -185,6 +187,10 @@ class ClusterDriver implements RedisDriver {
 
   reconnect(): void {
     this.#cluster.disconnect(true)
+  }
+
+  reconnectCommands(): void {
+    this.reconnect()
   }
 
   close(): void {

@@ -4,6 +4,7 @@ import { messageOf, type RedisDriver, whyFailed } from './driver.js'
 import { Handshakes } from './handshakes.js'
 import type { ResolvedRedisOptions } from './options.js'
 import { busyDelayMs, Pending } from './pending.js'
+import { isReadOnly, ReadOnly } from './read-only.js'
 import { whyTooOld } from './version.js'
 
 export type LinkOptions = Pick<
@@ -19,6 +20,8 @@ export interface LinkEvents {
   resubscribe(): Promise<void>
   /** All is there again: looks for what was lost meanwhile. */
   check(): Promise<void>
+  /** Writes something that changes nothing. */
+  probe(driver: RedisDriver): Promise<unknown>
 }
 
 export interface LinkTask {
@@ -41,6 +44,7 @@ export class Link {
   readonly #commands: Pending
   readonly #subscriber: Pending
   readonly #handshakes: Handshakes<'commands' | 'subscriber'>
+  readonly #readOnly: ReadOnly
   #driver: RedisDriver | undefined
   #isUp = { commands: false, subscriber: false }
   #health: LogHealth = { state: 'connecting', since: new Date() }
@@ -59,8 +63,26 @@ export class Link {
     const { timeoutMs, maxPending } = options
     const onSilence = (ms = timeoutMs) => this.#silent(ms)
     this.#handshakes = new Handshakes(timeoutMs, onSilence)
-    this.#commands = new Pending(timeoutMs, maxPending, onSilence)
-    this.#subscriber = new Pending(timeoutMs, maxPending, onSilence)
+    this.#readOnly = new ReadOnly({
+      reconnect: () => {
+        this.#down('commands', this.#readOnly.error)
+        this.#driver?.reconnectCommands()
+      },
+      probe: () => this.#events.probe(this.#driver as RedisDriver),
+      changed: (error) => {
+        this.#updateHealth(error)
+        if (error === undefined) this.#checkIfUp()
+      },
+    })
+    this.#commands = new Pending(timeoutMs, maxPending, {
+      onSilence: () => onSilence(),
+      onWritten: () => this.#readOnly.written(),
+      // The nodes of a cluster are the business of its package.
+      onBusy: (error) => {
+        if (isReadOnly(error) && !this.#driver?.isCluster) this.#readOnly.refused(error)
+      },
+    })
+    this.#subscriber = new Pending(timeoutMs, maxPending, { onSilence: () => onSilence() })
     connect()
       .then((driver) => this.#open(driver))
       .catch((error: unknown) => this.#fail(error as EventStreamError))
@@ -150,6 +172,7 @@ export class Link {
   close(error: EventStreamError): void {
     this.#isClosed = true
     this.#handshakes.close()
+    this.#readOnly.close()
     this.#commands.close(error)
     this.#subscriber.close(error)
     this.#driver?.close()
@@ -258,6 +281,10 @@ export class Link {
     if (this.#isClosed) return
     this.#isUp[part] = true
     this.#updateHealth()
+    this.#checkIfUp()
+  }
+
+  #checkIfUp(): void {
     if (this.#health.state !== 'up') return
     // Fails when the connection is lost again, and is then done again.
     this.#events.check().catch(() => undefined)
@@ -285,6 +312,7 @@ export class Link {
   #fail(error: EventStreamError): void {
     this.#fatal = error
     this.#handshakes.close()
+    this.#readOnly.close()
     this.#commands.close(error)
     this.#subscriber.close(error)
     this.#driver?.close()
@@ -293,7 +321,7 @@ export class Link {
 
   #updateHealth(error?: Error): void {
     const { state, since } = this.#health
-    if (this.#isUp.commands && this.#isUp.subscriber) {
+    if (this.#isUp.commands && this.#isUp.subscriber && this.#readOnly.error === undefined) {
       if (state !== 'up') this.#set({ state: 'up', since: new Date() }, state !== 'connecting')
     } else if (state === 'up') {
       this.#set({ state: 'down', since: new Date(), error })

@@ -1,7 +1,6 @@
 import { EventStreamError } from '../../core/errors.js'
 import {
   type DriverEvents,
-  messageOf,
   type RedisDriver,
   reconnectDelayMs,
   runScript,
@@ -104,22 +103,14 @@ class SingleDriver implements RedisDriver {
 
   open(events: DriverEvents): void {
     this.#events = events
-    this.#connect()
+    this.#connectCommands()
+    this.#connectSubscriber()
   }
 
-  async run(script: Script, keys: readonly string[], args: readonly string[]): Promise<unknown> {
-    let client = this.#commands
-    try {
-      return await this.#scripts.run(script, (command, text) => {
-        client = this.#commands
-        return client.sendCommand(scriptCommand(command, text, keys, args))
-      })
-    } catch (error) {
-      // After a failover the old master is a replica: find the new one.
-      const isReplica = messageOf(error).startsWith('READONLY')
-      if (isReplica && client === this.#commands && client.isReady) this.reconnect()
-      throw error
-    }
+  run(script: Script, keys: readonly string[], args: readonly string[]): Promise<unknown> {
+    return this.#scripts.run(script, (command, text) =>
+      this.#commands.sendCommand(scriptCommand(command, text, keys, args)),
+    )
   }
 
   command(name: string, ...args: readonly string[]): Promise<unknown> {
@@ -139,26 +130,41 @@ class SingleDriver implements RedisDriver {
   }
 
   reconnect(): void {
-    this.close()
-    this.#commands = this.#make()
+    this.reconnectCommands()
+    end(this.#subscriber)
     this.#subscriber = this.#make()
-    this.#connect()
+    this.#connectSubscriber()
+  }
+
+  reconnectCommands(): void {
+    end(this.#commands)
+    this.#commands = this.#make()
+    this.#connectCommands()
   }
 
   close(): void {
-    for (const client of [this.#commands, this.#subscriber]) if (client.isOpen) client.destroy()
+    end(this.#commands)
+    end(this.#subscriber)
   }
 
-  #connect(): void {
-    const [commands, subscriber] = [this.#commands, this.#subscriber]
+  #connectCommands(): void {
+    const commands = this.#commands
     // A connection that was given up has nothing more to say.
     watch(commands, (isUp, error) => {
       if (commands === this.#commands) this.#events?.commands(isUp, error)
     })
+  }
+
+  #connectSubscriber(): void {
+    const subscriber = this.#subscriber
     watch(subscriber, (isUp, error) => {
       if (subscriber === this.#subscriber) this.#events?.subscriber(isUp, error)
     })
   }
+}
+
+function end(client: Client): void {
+  if (client.isOpen) client.destroy()
 }
 
 /** Says when a connection is up or down, and connects it. */
@@ -218,6 +224,10 @@ class ClusterDriver implements RedisDriver {
     this.#end()
     this.#cluster = this.#make()
     this.#connect()
+  }
+
+  reconnectCommands(): void {
+    this.reconnect()
   }
 
   close(): void {

@@ -15,6 +15,16 @@ export interface Task {
   readonly writes: boolean
 }
 
+/** What becomes of tasks, for their owner. */
+export interface PendingEvents {
+  /** Nothing was answered for `timeoutMs`. */
+  onSilence(): void
+  /** Something that writes was done. */
+  onWritten?(): void
+  /** It was refused for now. */
+  onBusy?(error: Error): void
+}
+
 interface Waiting {
   readonly task: Task
   readonly startedAt: number
@@ -38,7 +48,7 @@ export class Pending {
   keepsOrder = true
   readonly #timeoutMs: number
   readonly #maxPending: number
-  readonly #onSilence: () => void
+  readonly #events: PendingEvents
   readonly #tasks = new Set<Waiting>()
   #isUp = false
   #downSince = performance.now()
@@ -52,13 +62,10 @@ export class Pending {
   #nextTry: NodeJS.Timeout | undefined
   #closed: EventStreamError | undefined
 
-  /**
-   * @param onSilence - Called when nothing was answered for `timeoutMs`.
-   */
-  constructor(timeoutMs: number, maxPending: number, onSilence: () => void) {
+  constructor(timeoutMs: number, maxPending: number, events: PendingEvents) {
     this.#timeoutMs = timeoutMs
     this.#maxPending = maxPending
-    this.#onSilence = onSilence
+    this.#events = events
   }
 
   /** Lets tasks go, in the order they came. */
@@ -140,6 +147,7 @@ export class Pending {
       const lostFor = waiting.lostAt === undefined ? undefined : now - waiting.lostAt
       const result = await task.attempt(lostFor)
       this.#answeredAt = performance.now()
+      if (task.writes) this.#events.onWritten?.()
       this.#settle(waiting, () => waiting.resolve(result))
       if (waiting === this.#first && this.#isUp) this.#attemptAll()
     } catch (error) {
@@ -152,6 +160,7 @@ export class Pending {
     waiting.lastError = error
     const why = whyFailed(error)
     if (why !== 'lost') this.#answeredAt = performance.now()
+    if (why === 'busy') this.#events.onBusy?.(error as Error)
     const { task } = waiting
     if (task.writes && why === 'busy' && this.keepsOrder) this.#isHeld = true
     if (task.writes && this.#isHeld) this.#tryLater()
@@ -189,7 +198,7 @@ export class Pending {
       const error = this.#unavailable(waiting.task, 'Redis did not answer in time', waiting)
       this.#settle(waiting, () => waiting.reject(error))
     }
-    if (isLate && this.#isUp && this.#answeredAt <= deadline) this.#onSilence()
+    if (isLate && this.#isUp && this.#answeredAt <= deadline) this.#events.onSilence()
   }
 
   #unavailable(task: Task, why: string, waiting?: Waiting): EventStreamError {

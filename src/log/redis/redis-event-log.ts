@@ -106,6 +106,7 @@ class RedisEventLog implements StreamLog, RemoteLog, RegistryLog, IntakeLog {
       message: this.intake.guard((live, text) => this.#subscriptions.message(live, text)),
       resubscribe: () => this.#subscriptions.resubscribe(),
       check: () => this.#subscriptions.check(),
+      probe: (driver) => driver.command('DEL', ...channelKeys(prefix, this.#ownChannel).keys),
     })
     this.#streams = new RedisStreams(prefix, this.#link, this.intake, limits, link.timeoutMs)
     this.registry = new RedisRegistry(prefix, this.#link, this.intake, link.timeoutMs)
@@ -297,7 +298,7 @@ class RedisEventLog implements StreamLog, RemoteLog, RegistryLog, IntakeLog {
 
   /** Whether all that is needed is allowed here, and no key is something else. */
   async #probe(): Promise<void> {
-    const channel = `headwater.ready.${this.#producer}`
+    const channel = this.#ownChannel
     await this.append(channel, [{ data: 'ready' }])
     await this.read(channel, 'earliest', { maxEvents: 1, maxLength: 1 })
     const leave = await this.follow(channel, { append: () => undefined, suspect: () => undefined })
@@ -324,6 +325,11 @@ class RedisEventLog implements StreamLog, RemoteLog, RegistryLog, IntakeLog {
   #dropped(channel: string): void {
     const what = `Something in the stream of the channel ${quoteName(channel)}`
     this.intake.drop(what, 'it is left out, and readers who miss an entry are told')
+  }
+
+  /** Of this process, for what it finds out. */
+  get #ownChannel(): string {
+    return `headwater.ready.${this.#producer}`
   }
 
   #noteFailure(error: unknown): void {
