@@ -32,8 +32,8 @@ export function checkChannel(name: unknown): string {
   if (missing === undefined) return name
   throw new EventStreamError(
     'ERR_CHANNEL',
-    `${quote(name)} is no channel name: fill in ${quote(missing)}, as in \`room-\${id}\` with backticks. ` +
-      'Only channels of routes and keys of schemas are templates.',
+    `${quote(name)} is no channel name: fill in ${quote(missing)}, as in \`room-\${id}\` with backticks, or by ` +
+      'channelName. Only channels of routes and keys of schemas are templates.',
   )
 }
 

@@ -1,9 +1,10 @@
-import { EventStreamError } from './errors.js'
+import { EventStreamError, quote } from './errors.js'
 
 /**
  * @param what - What it is, to begin a sentence with: `The data`.
  * @param value - Absent is `null`.
- * @throws EventStreamError `ERR_DATA` when JSON cannot hold it (a cycle, a BigInt, a function).
+ * @throws EventStreamError `ERR_DATA` when JSON cannot hold it (a cycle, a BigInt, a function), or would keep nothing of
+ *   it (a promise that nobody awaited, a Map, a Set).
  */
 export function encodeJson(what: string, value: unknown): string {
   let json: string | undefined
@@ -14,6 +15,13 @@ export function encodeJson(what: string, value: unknown): string {
       'ERR_DATA',
       `${what} cannot be sent as JSON: ${String((cause as Error)?.message ?? cause)}`,
       { cause },
+    )
+  }
+  if (json === '{}' && isEmptied(value)) {
+    throw new EventStreamError(
+      'ERR_DATA',
+      `${what} is ${quote(value)}, of which JSON would keep nothing; ` +
+        'await a promise, and make an array or a plain object of a Map or Set.',
     )
   }
   if (json !== undefined) return json
@@ -30,4 +38,9 @@ export function parseJson(text: string): unknown {
   } catch {
     return undefined
   }
+}
+
+/** Of an error some may publish what JSON leaves of it, in code that runs when something has failed already. */
+function isEmptied(value: unknown): boolean {
+  return /\[object (?:Promise|Map|Set)\]/.test(Object.prototype.toString.call(value))
 }

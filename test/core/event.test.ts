@@ -44,6 +44,12 @@ describe('an event to publish', () => {
     ])
   })
 
+  test('has {} for what has nothing in it', () => {
+    for (const data of [{}, Object.create(null), new Error('no')]) {
+      expect(encodeEvent({ data }).data).toBe('{}')
+    }
+  })
+
   test('has text as it is when it is raw', () => {
     expect(encodeEvent({ raw: 'one\ntwo' }).data).toBe('one\ntwo')
     expect(encodeEvent({ raw: '' }).data).toBe('')
@@ -65,6 +71,9 @@ describe('an event to publish', () => {
       Symbol('x'),
       throwing,
       { toJSON: () => undefined },
+      Promise.resolve(1),
+      new Map([['a', 1]]),
+      new Set([1]),
     ]) {
       expect(codeOf({ data })).toBe('ERR_DATA')
     }
