@@ -1,5 +1,7 @@
 import { EventStreamError, quote } from './core/errors.js'
 import { checkFunction, checkNames, checkWhole } from './core/options.js'
+import { reporter } from './error-reporter.js'
+import { intakeOf } from './log/intake.js'
 import type { PostgresPool } from './log/postgres/pool.js'
 import { postgresEventLog } from './log/postgres/postgres-event-log.js'
 import { isRedisClient, type RedisClient } from './log/redis/connect.js'
@@ -151,7 +153,11 @@ function contextOf(
   const given = Object.fromEntries(streamsNames.map((name) => [name, options[name]]))
   const streams = resolveStreamsOptions({ ...given, maxAgeMs })
   const store = storeOf(keyPrefix, maxAgeMs)
-  return createContext({ ...store, options: streams, keyPrefix, waitUntil, serveEnded, onError })
+  const report = reporter(onError)
+  // For as long as the log is there, which is the context's own.
+  intakeOf(store.log)?.watch(report)
+  const host = { ...store, options: streams, keyPrefix, waitUntil, serveEnded }
+  return createContext({ ...host, onError: report })
 }
 
 type ContextStore = Pick<ContextHost, 'log' | 'nameOf'>

@@ -1,4 +1,7 @@
 import { type EntryId, formatEntryId, isEntryId, seqOf } from '../../core/entry-id.js'
+import type { EncodedEvent } from '../../core/event.js'
+import { parseJson } from '../../core/json.js'
+import { parseEnding } from '../../core/stream-end.js'
 import type { StoredEvent } from '../../log/event-log.js'
 
 /** One entry behind another: the nonce of its id, its data, and its name if it has one. */
@@ -37,6 +40,18 @@ export function fromRows(value: unknown): readonly StoredEvent[] | undefined {
   return entries
 }
 
+/** @returns undefined for what is no end of a stream. */
+export function toEnding({
+  event,
+  data,
+}: {
+  event?: unknown
+  data?: unknown
+}): EncodedEvent | undefined {
+  if (typeof event !== 'string' || typeof data !== 'string') return undefined
+  return parseEnding({ event, data }) && { event, data }
+}
+
 export function isId(value: unknown): value is EntryId {
   return typeof value === 'string' && isEntryId(value)
 }
@@ -56,10 +71,5 @@ export function toText(value: unknown): string {
 
 /** @returns undefined for anything else. */
 export function fromText(text: string | undefined): unknown {
-  if (!text?.startsWith('=')) return undefined
-  try {
-    return JSON.parse(text.slice(1))
-  } catch {
-    return undefined
-  }
+  return text?.startsWith('=') ? parseJson(text.slice(1)) : undefined
 }

@@ -1,4 +1,5 @@
 import type { EntryId } from '../../core/entry-id.js'
+import { quoteName } from '../../core/log-names.js'
 import type { LogListener, StoredEvent } from '../../log/event-log.js'
 import { fromRows, fromText } from './entry-text.js'
 import type { Store } from './store.js'
@@ -101,8 +102,14 @@ export class MinimalFollowers {
 
   #message(followed: Followed, text: string): void {
     const entries = fromRows(fromText(text))
-    const last = entries?.at(-1)?.id
-    if (entries === undefined || (last !== undefined && last === followed.seen)) return
+    if (entries === undefined) {
+      const what = `A message about the stream ${quoteName(followed.channel)}`
+      this.#host.store.intake.drop(what, 'the stream is read instead')
+      tell(followed, [])
+      return
+    }
+    const last = entries.at(-1)?.id
+    if (last !== undefined && last === followed.seen) return
     followed.seen = last ?? followed.seen
     tell(followed, entries)
   }

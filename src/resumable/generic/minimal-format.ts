@@ -4,7 +4,7 @@ import type { EncodedEvent } from '../../core/event.js'
 import { isEndId } from '../../core/stream-end.js'
 import type { StoredEvent } from '../../log/event-log.js'
 import type { StreamInfo } from '../../log/stream-log.js'
-import { fromRows, fromText, isId, toRows, toText } from './entry-text.js'
+import { fromRows, fromText, isId, toEnding, toRows, toText } from './entry-text.js'
 
 /** Where a stream is in the store. */
 export interface StreamKeys {
@@ -92,8 +92,9 @@ export function parseState(text: string | undefined): StreamState | undefined {
   const isState =
     typeof state.token === 'string' &&
     typeof state.epoch === 'string' &&
-    numbers.every((name) => typeof state[name] === 'number') &&
-    ids.every((name) => isId(state[name]))
+    numbers.every((name) => Number.isSafeInteger(state[name])) &&
+    ids.every((name) => isId(state[name])) &&
+    (tail?.[0]?.prevId ?? state.stored) === state.stored
   return isState && tail !== undefined ? ({ ...state, tail } as StreamState) : undefined
 }
 
@@ -111,8 +112,8 @@ export function parseMark(text: string | undefined): EndMark | undefined {
   const value = fromText(text)
   if (!Array.isArray(value)) return undefined
   const [by, data, event] = value as unknown[]
-  if (typeof by !== 'string' || typeof data !== 'string') return undefined
-  return { by, data, event: typeof event === 'string' ? event : undefined }
+  const ending = toEnding({ event, data })
+  return typeof by === 'string' && ending ? { by, ...ending } : undefined
 }
 
 /** One page, in the index. */
@@ -137,10 +138,12 @@ export function parseIndex(text: string | undefined): PageIndex | undefined {
   const [firstPage, ...rows] = value as unknown[]
   const pages = rows.map((row): PagePlace | undefined => {
     const [before, length] = Array.isArray(row) ? (row as unknown[]) : []
-    return isId(before) && typeof length === 'number' ? { before, length } : undefined
+    return isId(before) && Number.isSafeInteger(length)
+      ? { before, length: Number(length) }
+      : undefined
   })
-  if (typeof firstPage !== 'number' || pages.includes(undefined)) return undefined
-  return { firstPage, pages: pages as PagePlace[] }
+  if (!Number.isSafeInteger(firstPage) || pages.includes(undefined)) return undefined
+  return { firstPage: Number(firstPage), pages: pages as PagePlace[] }
 }
 
 /** A message: what was produced, or nothing but the place where it ends when that is much. */

@@ -1,8 +1,10 @@
 import type { EntryId } from '../../core/entry-id.js'
 import type { EncodedEvent } from '../../core/event.js'
+import { quoteName } from '../../core/log-names.js'
 import { checkWhole } from '../../core/options.js'
 import { encodeEnding, endId, isEndId } from '../../core/stream-end.js'
 import type { LogListener, Page, PageLimit, ReadFrom } from '../../log/event-log.js'
+import type { Intake, IntakeLog } from '../../log/intake.js'
 import { randomNonce } from '../../log/nonce.js'
 import type {
   Claim,
@@ -56,7 +58,8 @@ export function minimalStreamLog(options: MinimalStreamLogOptions): StreamLog {
   return new MinimalStreamLog(options)
 }
 
-class MinimalStreamLog implements StreamLog {
+class MinimalStreamLog implements StreamLog, IntakeLog {
+  readonly intake: Intake
   readonly #store: Store
   readonly #prefix: string
   readonly #reader: MinimalReader
@@ -69,6 +72,7 @@ class MinimalStreamLog implements StreamLog {
     checkWhole('pollMs', pollMs, 1)
     this.#prefix = prefix
     this.#store = new Store(options)
+    this.intake = this.#store.intake
     this.#reader = new MinimalReader(this.#store)
     const host = {
       store: this.#store,
@@ -165,7 +169,12 @@ class MinimalStreamLog implements StreamLog {
   }
 
   async #load(channel: string): Promise<StreamState | undefined> {
-    return parseState(await this.#store.get(this.#keys(channel).state))
+    const text = await this.#store.get(this.#keys(channel).state)
+    const state = parseState(text)
+    if (text !== undefined && state === undefined) {
+      this.intake.drop(`The state of the stream ${quoteName(channel)}`, 'it counts as lost')
+    }
+    return state
   }
 
   /** How a stream stands, once it has been ended if its lease has run out. */

@@ -1,5 +1,6 @@
 import { seqOf } from '../../core/entry-id.js'
 import type { Page, PageLimit, ReadFrom, StoredEvent } from '../../log/event-log.js'
+import { chained } from '../../log/intake.js'
 import { fromRows, fromText, lengthOf } from './entry-text.js'
 import {
   headOf,
@@ -41,22 +42,28 @@ export class MinimalReader {
   ): Promise<Page> {
     const head = headOf(state)
     const first = seqOf(state.before)
+    const pageFrom = async (after: number) => {
+      const { entries, isLate } = await this.#run(keys, state, after, limit)
+      return { entries: chained(undefined, entries, head), isLate }
+    }
+    const earliest = async (gap: Page['gap']): Promise<Page> => {
+      const { entries } = await pageFrom(first)
+      return { entries, gap, head }
+    }
     if (from === head) return { entries: [], gap: undefined, head }
     if (typeof from === 'object') {
-      const after = Math.max(first, seqOf(head) - from.last)
-      const { entries } = await this.#run(keys, state, after, limit)
+      const { entries } = await pageFrom(Math.max(first, seqOf(head) - from.last))
       return { entries, gap: undefined, head }
     }
-    const earliest = () => this.#run(keys, state, first, limit)
-    if (from === 'earliest') return { entries: (await earliest()).entries, gap: undefined, head }
+    if (from === 'earliest') return earliest(undefined)
     const after = seqOf(from)
-    if (after < first) return { entries: (await earliest()).entries, gap: 'trimmed', head }
+    if (after < first) return earliest('trimmed')
     if (after < seqOf(head)) {
-      const { entries, isLate } = await this.#run(keys, state, after, limit)
+      const { entries, isLate } = await pageFrom(after)
       if (isLate) return { entries, gap: 'trimmed', head }
       if (entries[0]?.prevId === from) return { entries, gap: undefined, head }
     }
-    return { entries: (await earliest()).entries, gap: 'unknown', head }
+    return earliest('unknown')
   }
 
   async #run(
@@ -119,7 +126,12 @@ export class MinimalReader {
     const key = keys.page(state.epoch, number)
     const cached = this.#pages.get(key)
     if (cached !== undefined) return cached
-    const page = fromRows(fromText(await this.#store.get(key)))
+    const text = await this.#store.get(key)
+    const page = fromRows(fromText(text))
+    // What is empty was freed.
+    if (text && page === undefined) {
+      this.#store.intake.drop('A page of a stream', 'its readers are told of a gap')
+    }
     const isWorthIt = page && number < state.page && lengthOf(page) <= maxCachedLength
     if (isWorthIt) keep(this.#pages, key, page)
     return page

@@ -1,4 +1,5 @@
 import { EventStreamError } from '../../core/errors.js'
+import { Intake } from '../../log/intake.js'
 import {
   adapted,
   connected,
@@ -36,6 +37,7 @@ interface Topic {
  * or is not answered in time, and with `ERR_LOG_CLOSED` after `close`.
  */
 export class Store {
+  readonly intake = new Intake()
   readonly #publisher: Publisher
   readonly #subscriber: Subscriber
   readonly #timeoutMs: number
@@ -121,9 +123,9 @@ export class Store {
     let topic = this.#topics.get(name)
     if (topic === undefined) {
       const listeners = new Set<OnMessage>()
-      const onMessage: OnMessage = (message) => {
-        for (const listener of [...listeners]) listener(message)
-      }
+      const onMessage = this.intake.guard((message: unknown) => {
+        for (const listener of [...listeners]) listener(String(message))
+      })
       topic = { name, listeners, onMessage, isSubscribed: false, work: Promise.resolve() }
       this.#topics.set(name, topic)
     }

@@ -21,17 +21,22 @@ export function volatileKeys(prefix: string, channel: string): VolatileKeys {
 
 const done = 'DONE'
 const completed = encodeEnding({ state: 'completed' })
+const orphaned = encodeEnding({ state: 'orphaned' })
 
 /** What is left of a stream in the store: `DONE`, and how it ended unless it was completed. */
 export function encodeDone({ data }: EncodedEvent): string {
   return data === completed.data ? done : `${done} ${data}`
 }
 
-/** @returns The end that is left of a stream; undefined while it is produced. */
+/**
+ * @returns The end that is left of a stream, which is `orphaned` where it cannot be read; undefined while it is
+ *   produced.
+ */
 export function parseDone(value: string): EncodedEvent | undefined {
   if (!value.startsWith(done)) return undefined
   const ending = { event: completed.event, data: value.slice(done.length + 1) }
-  return parseEnding(ending) === undefined ? completed : ending
+  if (ending.data === '') return completed
+  return parseEnding(ending) === undefined ? orphaned : ending
 }
 
 /** How a stream stands of which nothing is known but its end. */

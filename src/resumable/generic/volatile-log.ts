@@ -2,6 +2,7 @@ import type { EntryId } from '../../core/entry-id.js'
 import type { EncodedEvent } from '../../core/event.js'
 import { checkWhole } from '../../core/options.js'
 import type { LogListener, Page, PageLimit, ReadFrom } from '../../log/event-log.js'
+import type { Intake, IntakeLog } from '../../log/intake.js'
 import type {
   Claim,
   Claimed,
@@ -47,7 +48,8 @@ export function volatileStreamLog(options: VolatileStreamLogOptions): StreamLog 
   return new VolatileStreamLog(options)
 }
 
-class VolatileStreamLog implements StreamLog {
+class VolatileStreamLog implements StreamLog, IntakeLog {
+  readonly intake: Intake
   readonly #store: Store
   readonly #prefix: string
   readonly #peers: Peers
@@ -60,6 +62,7 @@ class VolatileStreamLog implements StreamLog {
     }
     this.#prefix = prefix
     this.#store = new Store(options)
+    this.intake = this.#store.intake
     const keysOf = (channel: string) => volatileKeys(prefix, channel)
     this.#peers = new Peers({
       store: this.#store,

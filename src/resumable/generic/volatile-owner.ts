@@ -1,5 +1,6 @@
 import { isLogClosed } from '../../core/errors.js'
 import type { EncodedEvent } from '../../core/event.js'
+import { quoteName } from '../../core/log-names.js'
 import { endId, isEndId } from '../../core/stream-end.js'
 import type { Page, PageLimit, ReadFrom, StoredEvent } from '../../log/event-log.js'
 import { memoryEventLog } from '../../log/memory.js'
@@ -112,6 +113,10 @@ export class OwnedStream {
   /** A question came. */
   ask(text: string): void {
     const ask = parseAsk(text)
+    if (ask === undefined) {
+      const what = `A question about the stream ${quoteName(this.#options.channel)}`
+      this.#options.store.intake.drop(what, 'it is not answered')
+    }
     if (ask === undefined || this.#isOver) return
     // Who gets no answer asks again, or takes the stream for orphaned: so it is, with its log closed.
     this.#answer(ask).catch(() => undefined)

@@ -1,14 +1,14 @@
-import { randomUUID } from 'node:crypto'
 import type { EntryId } from '../../core/entry-id.js'
 import type { EncodedEvent } from '../../core/event.js'
 import { encodeEnding, endId } from '../../core/stream-end.js'
 import type { LogListener, Page, PageLimit, ReadFrom, StoredEvent } from '../../log/event-log.js'
+import { chained } from '../../log/intake.js'
 import type { StreamInfo } from '../../log/stream-log.js'
 import { lengthOf } from './entry-text.js'
 import type { Store } from './store.js'
 import { originOf } from './streams-only.js'
 import { doneInfo, encodeDone, parseDone, restPage, type VolatileKeys } from './volatile-format.js'
-import type { Tell } from './volatile-protocol.js'
+import { repliesOf, type Tell } from './volatile-protocol.js'
 import { Questions } from './volatile-questions.js'
 
 export interface PeerOptions {
@@ -47,7 +47,7 @@ export class Peers {
     const { store, prefix, replyTimeoutMs, keysOf } = options
     this.#questions = new Questions({
       store,
-      replies: `${prefix}:replies:${randomUUID()}`,
+      replies: repliesOf(prefix),
       replyTimeoutMs,
       askOf: (channel) => keysOf(channel).ask,
       onLive: (tell) => this.#live(tell),
@@ -135,6 +135,10 @@ export class Peers {
     const { maxEvents, maxLength } = limit
     const entries: StoredEvent[] = []
     let gap: Page['gap']
+    const whole = (head: EntryId): Page => {
+      const isBehind = typeof from === 'string' && from !== 'earliest' && gap === undefined
+      return { entries: chained(isBehind ? from : undefined, entries, head), gap, head }
+    }
     for (let length = 0, at = from; ; ) {
       const tell = await this.#questions.ask(channel, {
         kind: 'read',
@@ -144,14 +148,14 @@ export class Peers {
       })
       if (tell?.kind !== 'page') return undefined
       // It was trimmed meanwhile: what there is so far is without a gap.
-      if (entries.length > 0 && tell.gap !== undefined) return { entries, gap, head: tell.head }
+      if (entries.length > 0 && tell.gap !== undefined) return whole(tell.head)
       if (entries.length === 0) gap = tell.gap
       entries.push(...tell.entries)
       length += lengthOf(tell.entries)
       const last = tell.entries.at(-1)?.id
       const isAll = last === undefined || last === tell.head
       if (isAll || entries.length >= maxEvents || length >= maxLength) {
-        return { entries, gap, head: tell.head }
+        return whole(tell.head)
       }
       at = last
     }

@@ -1,8 +1,10 @@
+import { randomUUID } from 'node:crypto'
 import type { EntryId } from '../../core/entry-id.js'
 import type { EncodedEvent } from '../../core/event.js'
+import { isEndId } from '../../core/stream-end.js'
 import type { Gap, ReadFrom, StoredEvent } from '../../log/event-log.js'
 import type { StreamInfo } from '../../log/stream-log.js'
-import { fromRows, fromText, isId, type Rows, toRows, toText } from './entry-text.js'
+import { fromRows, fromText, isId, type Rows, toEnding, toRows, toText } from './entry-text.js'
 
 /** What a process asks of the one that produces a stream. */
 export type Question =
@@ -36,6 +38,17 @@ export type Tell =
   /** What was produced; nothing, where that is too much for a message. */
   | { readonly kind: 'live'; readonly channel: string; readonly entries: readonly StoredEvent[] }
 
+/** The pub/sub channel that a process gets answers on. */
+export function repliesOf(prefix: string): string {
+  return `${prefix}:replies:${randomUUID()}`
+}
+
+/** Nothing else is told anything. */
+const replies = /:replies:[\da-f-]{36}$/
+
+/** Parts of one message at most: many times what an entry may be. */
+const maxParts = 1000
+
 /** UTF-16 units of one message: below 512 KiB, with up to three bytes for each. */
 const maxMessageLength = 160_000
 
@@ -47,7 +60,9 @@ export function encodeAsk({ to, id, question }: Ask): string {
 export function parseAsk(text: string): Ask | undefined {
   const { to, id, ...rest } = recordOf(fromText(text))
   const question = parseQuestion(rest)
-  if (typeof to !== 'string' || !isCount(id) || question === undefined) return undefined
+  if (typeof to !== 'string' || !replies.test(to) || !isCount(id) || question === undefined) {
+    return undefined
+  }
   return { to, id, question }
 }
 
@@ -55,11 +70,8 @@ function parseQuestion(value: Record<string, unknown>): Question | undefined {
   const { kind, from, maxEvents, maxLength } = value
   if (kind === 'info' || kind === 'follow' || kind === 'leave') return { kind }
   if (kind === 'end') {
-    const { event, data } = recordOf(value.ending)
-    if (typeof data !== 'string' || (event !== undefined && typeof event !== 'string')) {
-      return undefined
-    }
-    return { kind, ending: { event, data } }
+    const ending = toEnding(recordOf(value.ending))
+    return ending && { kind, ending }
   }
   if (kind !== 'read' || !isCount(maxEvents) || !isCount(maxLength)) return undefined
   if (from === 'earliest' || isId(from)) return { kind, from, maxEvents, maxLength }
@@ -99,14 +111,13 @@ export class TellReader {
   /** Messages of which parts are missing, the oldest first. */
   readonly #parts = new Map<string, string[]>()
 
-  /** @returns undefined for a part while others are missing, and for anything else. */
-  read(text: string): Tell | undefined {
+  /** @returns `'part'` while others are missing; undefined for anything else. */
+  read(text: string): Tell | 'part' | undefined {
     const value = recordOf(fromText(text))
     if (value.kind !== 'part') return parseTell(value)
     const { of, index, count, text: part } = value
-    if (typeof of !== 'string' || !isCount(index) || !isCount(count) || typeof part !== 'string') {
-      return undefined
-    }
+    const isPart = isCount(index) && isCount(count) && count <= maxParts
+    if (typeof of !== 'string' || !isPart || typeof part !== 'string') return undefined
     const parts = this.#parts.get(of) ?? []
     this.#parts.delete(of)
     // Parts come in order, or one was lost.
@@ -116,7 +127,7 @@ export class TellReader {
     this.#parts.set(of, parts)
     const [oldest] = this.#parts.keys()
     if (this.#parts.size > 16 && oldest !== undefined) this.#parts.delete(oldest)
-    return undefined
+    return 'part'
   }
 }
 
@@ -136,10 +147,11 @@ function parseTell(value: Record<string, unknown>): Tell | undefined {
 }
 
 function parseInfo({ origin, head, startedAt, end }: Record<string, unknown>) {
-  if (!isId(origin) || !isId(head) || typeof startedAt !== 'number') return undefined
-  if (end === undefined) return { origin, head, startedAt, end }
+  if (!isId(origin) || !isId(head) || !Number.isFinite(startedAt)) return undefined
+  if (end === undefined) return { origin, head, startedAt: Number(startedAt), end }
   const last = fromRows(end)?.at(-1)
-  return last && { origin, head, startedAt, end: last }
+  if (last?.id !== head || !isEndId(head)) return undefined
+  return { origin, head, startedAt: Number(startedAt), end: last }
 }
 
 function recordOf(value: unknown): Record<string, unknown> {

@@ -12,6 +12,11 @@ export interface QuestionOptions {
 
 type Answer = Tell | undefined
 
+interface Waiting {
+  readonly kind: Tell['kind']
+  readonly settle: (answer: Answer) => void
+}
+
 /** How often nobody may have got a question, while a connection comes back. */
 const maxAttempts = 3
 const againMs = 300
@@ -20,7 +25,7 @@ const againMs = 300
 export class Questions {
   readonly #options: QuestionOptions
   readonly #reader = new TellReader()
-  readonly #pending = new Map<number, (answer: Answer) => void>()
+  readonly #pending = new Map<number, Waiting>()
   #listening: Promise<() => void> | undefined
   #lastId = 0
 
@@ -35,7 +40,7 @@ export class Questions {
     for (let attempt = 1; attempt <= maxAttempts; attempt++) {
       if (attempt > 1) await new Promise((resolve) => setTimeout(resolve, againMs))
       const id = ++this.#lastId
-      const { answer, cancel } = this.#wait(id)
+      const { answer, cancel } = this.#wait(id, question.kind === 'read' ? 'page' : 'info')
       try {
         const receivers = await store.publish(
           askOf(channel),
@@ -63,7 +68,7 @@ export class Questions {
 
   /** Ends what is under way, once the store is closed. */
   close(): void {
-    for (const settle of this.#pending.values()) settle(undefined)
+    for (const { settle } of this.#pending.values()) settle(undefined)
     this.#pending.clear()
   }
 
@@ -79,13 +84,16 @@ export class Questions {
     return this.#listening
   }
 
-  #wait(id: number): { readonly answer: Promise<Answer>; readonly cancel: () => void } {
+  #wait(
+    id: number,
+    kind: Tell['kind'],
+  ): { readonly answer: Promise<Answer>; readonly cancel: () => void } {
     let settle: (answer: Answer) => void = () => undefined
     const answer = new Promise<Answer>((resolve) => {
       settle = resolve
     })
     const timer = setTimeout(() => settle(undefined), this.#options.replyTimeoutMs).unref()
-    this.#pending.set(id, settle)
+    this.#pending.set(id, { kind, settle })
     const cancel = () => {
       clearTimeout(timer)
       this.#pending.delete(id)
@@ -95,7 +103,16 @@ export class Questions {
 
   #message(text: string): void {
     const tell = this.#reader.read(text)
-    if (tell?.kind === 'live') this.#options.onLive(tell)
-    else if (tell !== undefined) this.#pending.get(tell.id)?.(tell)
+    if (tell === 'part') return
+    if (tell?.kind === 'live') {
+      this.#options.onLive(tell)
+      return
+    }
+    const waiting = tell && this.#pending.get(tell.id)
+    // Who has waited for too long asks again, or for something else.
+    if (waiting?.kind === tell?.kind) waiting?.settle(tell)
+    if (tell === undefined) {
+      this.#options.store.intake.drop('A message of a process that has streams', 'it is ignored')
+    }
   }
 }
