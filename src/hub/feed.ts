@@ -53,10 +53,6 @@ export class Feed implements ChannelListener {
     this.#schedule = schedule
   }
 
-  has(name: string): boolean {
-    return this.channels.some((channel) => channel.name === name)
-  }
-
   /** The live position in all channels. */
   cursor(): string {
     return encodeCursor(

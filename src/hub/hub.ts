@@ -2,7 +2,7 @@ import { encodeChannelName } from '../core/cursor.js'
 import { isEndOf } from '../core/stream-end.js'
 import type { EventLog } from '../log/event-log.js'
 import type { Observer } from '../observe/observer.js'
-import { ActiveChannel } from './active-channel.js'
+import { ActiveChannel, type ChannelListener } from './active-channel.js'
 import { Connection, type ConnectionHost } from './connection.js'
 import { Feed } from './feed.js'
 import { Notices } from './notices.js'
@@ -63,6 +63,8 @@ export class Hub {
   readonly #keepAlive: Frame
   readonly #channels = new Map<string, ActiveChannel>()
   readonly #feeds = new Map<string, Feed>()
+  /** Connections by their feed. */
+  readonly #members = new Map<ChannelListener, Set<Connection>>()
   readonly #watched = new Set<Connection>()
   readonly #host: ConnectionHost
   readonly #kicks: Notices | undefined
@@ -175,7 +177,7 @@ export class Hub {
   /** Connections that listen to a channel. */
   count(channel: string): number {
     let count = 0
-    for (const { feed } of this.connections) if (feed.has(channel)) count += 1
+    for (const members of this.#membersOf(channel)) count += members.size
     return count
   }
 
@@ -203,8 +205,15 @@ export class Hub {
 
   #kick(channel: string): void {
     this.#recentKicks.add(channel)
-    for (const connection of [...this.connections]) {
-      if (connection.feed.has(channel)) connection.kick()
+    const kicked = [...this.#membersOf(channel)].flatMap((members) => [...members])
+    for (const connection of kicked) connection.kick()
+  }
+
+  /** The connections of each feed of a channel: what is done to them costs nothing for all others. */
+  *#membersOf(channel: string): Iterable<ReadonlySet<Connection>> {
+    for (const listener of this.#channels.get(channel)?.listeners ?? []) {
+      const members = this.#members.get(listener)
+      if (members !== undefined) yield members
     }
   }
 
@@ -212,6 +221,8 @@ export class Hub {
     const connection = new Connection(this.#host, feed, start.positions, sink, options.onClosed)
     const { observer } = this.#options
     this.connections.add(connection)
+    const members = this.#members.get(feed) ?? new Set()
+    this.#members.set(feed, members.add(connection))
     observer.opened(connection)
     if (start.lost.length > 0) observer.reset(start.lost, 'invalid', 1)
     this.#ticker ??= setInterval(() => this.#tick(), this.#tickMs()).unref()
@@ -226,6 +237,9 @@ export class Hub {
 
   #remove(connection: Connection): void {
     this.connections.delete(connection)
+    const members = this.#members.get(connection.feed)
+    members?.delete(connection)
+    if (members?.size === 0) this.#members.delete(connection.feed)
     this.#options.observer.closed(connection, connection.closeReason)
     this.#release(connection.feed)
     if (this.connections.size > 0) return

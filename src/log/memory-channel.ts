@@ -54,7 +54,8 @@ export class MemoryChannel implements Ordered<MemoryChannel> {
   #kept: Kept[] = []
   /** Index in `#kept` of the first entry that is not trimmed. */
   #start = 0
-  readonly #idOfKey = new Map<string, Appended>()
+  /** Once there is a key: most channels never have one. */
+  #idOfKey: Map<string, Appended> | undefined
 
   /** @param origin - The id before the first entry. */
   constructor(name: string, origin: EntryId, total: Total) {
@@ -72,7 +73,7 @@ export class MemoryChannel implements Ordered<MemoryChannel> {
     const added: StoredEvent[] = []
     let seq = seqOf(this.head)
     for (const { event, data, idempotencyKey } of entries) {
-      const earlier = idempotencyKey === undefined ? undefined : this.#idOfKey.get(idempotencyKey)
+      const earlier = idempotencyKey === undefined ? undefined : this.#idOfKey?.get(idempotencyKey)
       if (earlier !== undefined) {
         appended.push({ ...earlier, duplicate: true })
         continue
@@ -81,7 +82,10 @@ export class MemoryChannel implements Ordered<MemoryChannel> {
       const stored = { id: formatEntryId(seq, nonce()), prevId: this.head, event, data }
       this.add(stored, at, idempotencyKey)
       const result = { id: stored.id, prevId: stored.prevId, duplicate: false }
-      if (idempotencyKey !== undefined) this.#idOfKey.set(idempotencyKey, result)
+      if (idempotencyKey !== undefined) {
+        this.#idOfKey ??= new Map()
+        this.#idOfKey.set(idempotencyKey, result)
+      }
       appended.push(result)
       added.push(stored)
     }
@@ -100,7 +104,7 @@ export class MemoryChannel implements Ordered<MemoryChannel> {
   restart(head: EntryId): void {
     this.#kept = []
     this.#start = 0
-    this.#idOfKey.clear()
+    this.#idOfKey = undefined
     this.#grow(-this.bytes)
     this.head = head
   }
@@ -143,7 +147,7 @@ export class MemoryChannel implements Ordered<MemoryChannel> {
       const count = this.#kept.length - this.#start
       if (count <= maxEvents && this.bytes <= maxBytes && first.at > oldest) break
       this.#grow(-first.cost)
-      if (first.idempotencyKey !== undefined) this.#idOfKey.delete(first.idempotencyKey)
+      if (first.idempotencyKey !== undefined) this.#idOfKey?.delete(first.idempotencyKey)
       // Freed at once: the queue itself is moved up only now and then.
       this.#kept[this.#start++] = undefined as unknown as Kept
     }

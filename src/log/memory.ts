@@ -48,7 +48,7 @@ export interface MemoryEventLogOptions {
    */
   readonly maxAgeMs?: number | undefined
   /**
-   * Channels held that nobody follows, of about 700 bytes each beside their entries. Past this, the one that was not
+   * Channels held that nobody follows, of about 500 bytes each beside their entries. Past this, the one that was not
    * used for longest is forgotten: first those without entries. Followed channels do not count, as they end with
    * their connections: twice `maxConnections` is enough for all clients to leave at once and come back.
    * @defaultValue 100_000

@@ -57,6 +57,34 @@ function turn(): Promise<void> {
 }
 
 describe('the hub', () => {
+  test('counts and kicks the connections of a channel without a look at the others', async () => {
+    const { hub, open } = setUp()
+    for (let i = 0; i < 50; i++) await open(`other-${i}`)
+    const kicked = [await open('a'), await open('a'), await open('a', 'b')]
+    await open('b')
+    let looks = 0
+    const { connections } = hub
+    Object.assign(connections, {
+      [Symbol.iterator]: () => {
+        looks += 1
+        return Set.prototype[Symbol.iterator].call(connections)
+      },
+    })
+    expect([hub.count('a'), hub.count('b'), hub.count('none')]).toEqual([3, 2, 0])
+    await hub.kick('a')
+    expect(looks).toBe(0)
+    expect(kicked.map(({ connection }) => connection.state)).toEqual([
+      'closing',
+      'closing',
+      'closing',
+    ])
+    for (const { connection } of kicked) connection.closed()
+    expect([hub.count('a'), hub.count('b'), connections.size]).toEqual([0, 1, 51])
+    Reflect.deleteProperty(connections, Symbol.iterator)
+    for (const connection of [...connections]) connection.closed()
+    expect(hub.count('b')).toBe(0)
+  })
+
   test('writes the same frame, encoded once, to all connections of the same channels', async () => {
     const { log, open } = setUp()
     const [one, two, both, turned] = [

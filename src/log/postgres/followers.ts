@@ -194,15 +194,24 @@ export class Followers {
     if (this.#reading !== undefined || this.#isClosed) return
     this.#reading = this.#readAll().finally(() => {
       this.#reading = undefined
-      const isMore = [...this.#moved].some(({ seen }) => seen !== undefined)
-      if (isMore) this.#readSoon()
+      if (this.#next(1).length > 0) this.#readSoon()
     })
+  }
+
+  /** Those that have moved first, and of which it is known where they are. */
+  #next(count: number): Followed[] {
+    const next: Followed[] = []
+    for (const followed of this.#moved) {
+      if (next.length === count) break
+      if (followed.seen !== undefined) next.push(followed)
+    }
+    return next
   }
 
   async #readAll(): Promise<void> {
     // What comes in the same turn is read along.
     await Promise.resolve()
-    const some = [...this.#moved].filter(({ seen }) => seen !== undefined).slice(0, maxLooks)
+    const some = this.#next(maxLooks)
     if (some.length === 0) return
     for (const followed of some) this.#moved.delete(followed)
     const after = some.map(({ seen }) => seen as EntryId)
