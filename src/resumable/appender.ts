@@ -38,6 +38,8 @@ export class Appender {
   #running: Promise<void> | undefined
   #isRunning = false
   #hurry: (() => void) | undefined
+  /** Whether the next batch is not to wait for its time. */
+  #isDue = false
   /** Since when it is to be written as soon as it can be. */
   #hurriedAt: number | undefined
   #isStopped = false
@@ -70,6 +72,12 @@ export class Appender {
     await this.#running
   }
 
+  /** Writes the next batch at once: its source waits for it. */
+  hurry(): void {
+    this.#isDue = true
+    this.#hurry?.()
+  }
+
   /** Drops what waits. */
   stop(): void {
     this.#isStopped = true
@@ -95,7 +103,9 @@ export class Appender {
   async #untilDue(): Promise<void> {
     const { flushMs, flushBytes } = this.#host.options
     const ms = this.#lastWriteAt + flushMs - performance.now()
-    if (ms <= 0 || this.#hurriedAt !== undefined || this.#waitingBytes >= flushBytes) {
+    const isDue = this.#isDue || this.#hurriedAt !== undefined || this.#waitingBytes >= flushBytes
+    this.#isDue = false
+    if (ms <= 0 || isDue) {
       // What is given in the same turn goes together.
       await undefined
       return

@@ -228,6 +228,7 @@ export class Producer {
       const roomy = new Promise<void>((resolve) => {
         this.#roomy = resolve
       })
+      this.#appender?.hurry()
       await this.#unlessEnded(roomy)
     }
   }

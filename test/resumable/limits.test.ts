@@ -306,6 +306,16 @@ function holds(name: StoreName | 'memory'): void {
     expect(await eventStream.streams.status('event')).toMatchObject({ state: 'failed' })
   })
 
+  test('is written at once when its source has to wait for that', async () => {
+    const { eventStream } = open({ streams: { maxAheadBytes: 10_000, flushMs: 1000 } })
+    const startedAt = performance.now()
+    const chunks = Array.from({ length: 2000 }, () => '')
+    await (await eventStream.streams.create('small', chunks)).ended
+    // Fewer than 40 chunks fit, so their writes would take 50 s one second apart.
+    expect(performance.now() - startedAt).toBeLessThan(15_000)
+    expect((await eventStream.streams.status('small'))?.lastEventId).toBe('2001-0')
+  })
+
   test('is no more of a huge chunk than a stream may be ahead', async () => {
     const { eventStream } = open({ streams: { maxAheadBytes: 1_000_000 } })
     let peak = 0
