@@ -133,13 +133,13 @@ export class Link {
    * shares one `WAIT`, which is about its own connection: on a new one, perhaps to a new master, it
    * would tell nothing of what was written over the old one.
    *
+   * @param ms - By default half of the time that an append has: what is sent behind it waits too, and must still be
+   *   answered in time.
    * @throws Error when this is another connection: the write is to be tried again.
    */
-  async replicated(what: string, connection: number): Promise<void> {
-    const { waitReplicas } = this.#options
-    if (waitReplicas === 0) return
-    // What is sent behind it waits too, and must still be answered in time.
-    const waitMs = Math.ceil(this.#options.timeoutMs / 2)
+  async replicated(what: string, connection: number, ms?: number): Promise<void> {
+    const { waitReplicas, timeoutMs } = this.#options
+    const waitMs = ms ?? Math.ceil(timeoutMs / 2)
     // One that is under way may be from before what was written.
     const before = this.#replicating
     if (before !== undefined) await before.catch(() => undefined)
@@ -153,7 +153,7 @@ export class Link {
     throw new EventStreamError(
       'ERR_LOG_UNAVAILABLE',
       `${what} is on ${count} replicas after ${waitMs} ms, and waitReplicas is ${waitReplicas}. ` +
-        'It may be lost if its server is: try again with an idempotency key.',
+        'It may have been done all the same, and is told once they have it: try again with an idempotency key.',
     )
   }
 

@@ -49,7 +49,8 @@ export interface RedisEventLogOptions {
    */
   readonly pollIntervalMs?: number | undefined
   /**
-   * Replicas that must have an entry before its append resolves, by `WAIT`. Not for a cluster.
+   * Replicas that must have an entry before any reader gets it, and before its append resolves, by `WAIT`. Not for a
+   * cluster.
    * @defaultValue 0
    */
   readonly waitReplicas?: number | undefined

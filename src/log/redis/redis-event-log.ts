@@ -30,6 +30,7 @@ import {
   type StreamLog,
 } from '../stream-log.js'
 import { Batches } from './batches.js'
+import { Confirmations, lastAppended, parseHeads } from './confirmations.js'
 import { redisConnector } from './connect.js'
 import { type RedisDriver, whyFailed } from './driver.js'
 import { channelKeys, packEntry, packKey, parseStored } from './format.js'
@@ -75,6 +76,7 @@ class RedisEventLog implements StreamLog, RemoteLog, RegistryLog, IntakeLog {
   readonly #lookups = new HeadLookups({ maxNames: 200, isInTurn: false }, (names) =>
     this.#heads(names),
   )
+  readonly #confirmations: Confirmations
   readonly #streams: RedisStreams
   readonly #producer = randomBytes(6).toString('hex')
   /** Grows whenever an append may have been lost, see the script. */
@@ -87,7 +89,8 @@ class RedisEventLog implements StreamLog, RemoteLog, RegistryLog, IntakeLog {
   constructor(options: RedisEventLogOptions) {
     const { redis, prefix, maxEvents, maxBytes, maxAgeMs, pollIntervalMs, ...link } =
       resolveRedisOptions(options)
-    const limits = { maxEvents, maxBytes, maxAgeMs }
+    const waits = link.waitReplicas > 0
+    const limits = { maxEvents, maxBytes, maxAgeMs, waits }
     this.#prefix = prefix
     const send = (channel: string, entries: readonly NewEntry[]) => this.#append(channel, entries)
     this.#batches = new Batches(send, link.maxPending)
@@ -108,7 +111,15 @@ class RedisEventLog implements StreamLog, RemoteLog, RegistryLog, IntakeLog {
       check: () => this.#subscriptions.check(),
       probe: (driver) => driver.command('DEL', ...channelKeys(prefix, this.#ownChannel).keys),
     })
-    this.#streams = new RedisStreams(prefix, this.#link, this.intake, limits, link.timeoutMs)
+    this.#confirmations = new Confirmations(prefix, this.#link, this.#scriptsOf(false), waits)
+    this.#streams = new RedisStreams(
+      prefix,
+      this.#link,
+      this.intake,
+      this.#confirmations,
+      limits,
+      link.timeoutMs,
+    )
     this.registry = new RedisRegistry(prefix, this.#link, this.intake, link.timeoutMs)
   }
 
@@ -166,7 +177,7 @@ class RedisEventLog implements StreamLog, RemoteLog, RegistryLog, IntakeLog {
           const answer = await driver.run(append, keys, args)
           // This one overtook a later try of an earlier append, and was not run.
           if (answer === 'fenced') throw new Error('fenced')
-          await this.#link.replicated(what, connection)
+          await this.#confirmations.confirm(driver, connection, channel, what, lastAppended(answer))
           return answer
         } catch (error) {
           this.#noteFailure(error)
@@ -196,11 +207,12 @@ class RedisEventLog implements StreamLog, RemoteLog, RegistryLog, IntakeLog {
     const start = isOdd ? 'earliest' : typeof from === 'string' ? from : String(from.last)
     const args = [start, String(limit.maxEvents), String(limit.maxLength), String(randomNonce())]
     const { keys } = channelKeys(this.#prefix, channel)
-    const [head, gap, others, ...parts] = (await this.#link.run({
+    const [heads, gap, others, ...parts] = (await this.#link.run({
       what: `The read of ${quoteName(channel)}`,
       writes: false,
       attempt: (driver) => driver.run(this.#scriptsOf(driver.isCluster).read, keys, args),
-    })) as [EntryId, Gap | '', number, ...string[]]
+    })) as [string, Gap | '', number, ...string[]]
+    const head = this.#shown(channel, heads)
     const found: StoredEvent[] = []
     for (let i = 0; i < parts.length; i += 2) {
       const entry = parseStored(parts[i] as EntryId, parts[i + 1] as string)
@@ -237,7 +249,8 @@ class RedisEventLog implements StreamLog, RemoteLog, RegistryLog, IntakeLog {
           : run(channels)
       },
     })
-    return new Map(channels.map((name, i) => [name, (result as EntryId[])[i] as EntryId]))
+    const heads = result as string[]
+    return new Map(channels.map((name, i) => [name, this.#shown(name, heads[i] as string)]))
   }
 
   follow(channel: string, listener: LogListener): Promise<() => void> {
@@ -293,7 +306,15 @@ class RedisEventLog implements StreamLog, RemoteLog, RegistryLog, IntakeLog {
     if (this.#isClosed) return
     this.#isClosed = true
     this.#subscriptions.close()
+    this.#confirmations.close()
     this.#link.close(closedError())
+  }
+
+  /** The head that readers see. */
+  #shown(channel: string, text: string): EntryId {
+    const heads = parseHeads(text)
+    this.#confirmations.found(channel, heads)
+    return heads.shown
   }
 
   /** Whether all that is needed is allowed here, and no key is something else. */

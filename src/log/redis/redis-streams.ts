@@ -5,6 +5,7 @@ import { isEndId } from '../../core/stream-end.js'
 import { type Intake, unreadableFrom } from '../intake.js'
 import { randomNonce } from '../nonce.js'
 import type { Claim, Claimed, Lease, Produced, Production, StreamInfo } from '../stream-log.js'
+import type { Confirmations } from './confirmations.js'
 import type { RedisDriver } from './driver.js'
 import { channelKeys, packEntry, parseStored } from './format.js'
 import type { Link } from './link.js'
@@ -34,6 +35,7 @@ export class RedisStreams {
   readonly #prefix: string
   readonly #link: Link
   readonly #intake: Intake
+  readonly #confirmations: Confirmations
   readonly #scriptsOf: (isCluster: boolean) => StreamScripts
   /** For how long an answer is kept that cannot be found again elsewhere. */
   readonly #repeatMs: number
@@ -43,12 +45,14 @@ export class RedisStreams {
     prefix: string,
     link: Link,
     intake: Intake,
+    confirmations: Confirmations,
     limits: Omit<ScriptLimits, 'isCluster'>,
     timeoutMs: number,
   ) {
     this.#prefix = prefix
     this.#link = link
     this.#intake = intake
+    this.#confirmations = confirmations
     this.#repeatMs = timeoutMs + 1000
     const scripts = [false, true].map((isCluster) => streamScriptsFor({ ...limits, isCluster }))
     this.#scriptsOf = (isCluster) => scripts[Number(isCluster)] as StreamScripts
@@ -82,7 +86,9 @@ export class RedisStreams {
       args.push(entry.id, String(text.length), text)
     }
     const what = `The append to the stream ${quoteName(channel)}`
-    return (await this.#write('produce', what, channel, args)) as Produced
+    const last = entries.at(-1)?.id
+    const lastOf = (reply: unknown) => (reply === 'appended' ? last : undefined)
+    return (await this.#write('produce', what, channel, args, lastOf)) as Produced
   }
 
   async renew(leases: readonly Lease[]): Promise<readonly boolean[]> {
@@ -101,7 +107,8 @@ export class RedisStreams {
   async end(channel: string, ending: EncodedEvent): Promise<StreamInfo | undefined> {
     const text = packEntry(ending)
     const what = `The end of the stream ${quoteName(channel)}`
-    const reply = await this.#write('end', what, channel, [String(text.length), text])
+    const headOf = (reply: unknown) => (reply as InfoReply | null)?.[1]
+    const reply = await this.#write('end', what, channel, [String(text.length), text], headOf)
     return reply === null ? undefined : this.#infoOf(channel, reply as InfoReply)
   }
 
@@ -127,7 +134,7 @@ export class RedisStreams {
         const args = [token, lostForMs === undefined ? '' : '1', String(this.#repeatMs)]
         const { drop } = this.#scriptsOf(driver.isCluster)
         const reply = await driver.run(drop, [...keys, dropped], args)
-        await this.#link.replicated(what, connection)
+        await this.#confirmations.confirm(driver, connection, channel, what, undefined)
         return reply
       },
     })
@@ -157,11 +164,13 @@ export class RedisStreams {
     return driver.run(this.#scriptsOf(driver.isCluster).renew, keys, args)
   }
 
+  /** @param lastOf - The last entry that was written, by the reply. */
   #write(
     name: keyof StreamScripts,
     what: string,
     channel: string,
     args: readonly string[],
+    lastOf: (reply: unknown) => EntryId | undefined = () => undefined,
   ): Promise<unknown> {
     const { keys } = channelKeys(this.#prefix, channel)
     return this.#link.run({
@@ -170,7 +179,7 @@ export class RedisStreams {
       attempt: async (driver) => {
         const { connection } = this.#link
         const reply = await driver.run(this.#scriptsOf(driver.isCluster)[name], keys, args)
-        await this.#link.replicated(what, connection)
+        await this.#confirmations.confirm(driver, connection, channel, what, lastOf(reply))
         return reply
       },
     })

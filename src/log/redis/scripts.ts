@@ -16,6 +16,8 @@ export interface ScriptLimits {
   readonly maxAgeMs: number
   /** A cluster has sharded pub/sub, which stays on the channel's own node. */
   readonly isCluster: boolean
+  /** Whether entries are shown only once they are on replicas. */
+  readonly waits: boolean
 }
 
 export interface Scripts {
@@ -23,6 +25,7 @@ export interface Scripts {
   readonly read: Script
   readonly heads: Script
   readonly close: Script
+  readonly confirm: Script
 }
 
 /** Live messages above this many bytes tell only that there is something to read. */
@@ -41,10 +44,12 @@ const orphaned = packEntry(encodeEnding({ state: 'orphaned' }))
  * - `b` and `t` are the bytes before, and the time of, the earliest entry when it was last looked at:
  *   never more than the truth, so that what is to be trimmed is looked for only when there may be any.
  * - `f` lists producers that have had to repeat appends: see `append`.
+ * - `w`, with `waitReplicas`, is the last entry that is known to be on replicas, while there are others behind it: those
+ *   are told to nobody, and no page or head has them. See `confirm`.
  * - A stream with one producer has `p`, whose token; `o`, its origin; `s`, when it started; `a`, the
  *   milliseconds that it is kept; and until it ends `l`, when its lease runs out, then `e`, its last entry.
  */
-export const common = ({ maxEvents, maxBytes, maxAgeMs, isCluster }: ScriptLimits) => `
+export const common = ({ maxEvents, maxBytes, maxAgeMs, isCluster, waits }: ScriptLimits) => `
 local maxEvents, maxBytes, maxAgeMs = ${maxEvents}, ${maxBytes}, ${maxAgeMs}
 local maxSeq = 9007199254740991
 local function whole(n) return string.format('%.0f', n) end
@@ -133,10 +138,11 @@ local function complete(rest)
   if done then return end
   return redis.error_reply('PARTLY ' .. tostring(type(problem) == 'table' and problem.err or problem))
 end
-local function tell(live, head, message, messageBytes)
+local function publish(live, head, message, messageBytes)
   redis.call('${isCluster ? 'SPUBLISH' : 'PUBLISH'}', live,
     messageBytes > ${maxMessageBytes} and '*' .. head or table.concat(message))
 end
+${waits ? hiding : 'local tell = publish'}
 local function keep(stream, meta, age)
   age = count(age)
   age = whole(age > 0 and age or ${maxAgeMs})
@@ -163,6 +169,26 @@ end
 local function orphan(stream, meta, head, lease, at)
   if at < count(lease) then return head, false end
   return finish(stream, meta, head, ${orphaned.length}, ${JSON.stringify(orphaned)}, at), true
+end
+`
+
+/** Where entries are shown once they are on replicas. */
+const hiding = `
+local function shownOf(meta, head)
+  local shown = redis.call('HGET', meta, 'w')
+  if shown and string.find(shown, '^%d+%-%d+$') and seqOf(shown) < seqOf(head) then return shown end
+  return head
+end
+-- The head that readers see, and the one that is hidden from them.
+local function headsOf(meta, head)
+  local shown = shownOf(meta, head)
+  return shown == head and head or shown .. ' ' .. head
+end
+-- A message begins with the entry before it. One without entries tells of something else.
+local function tell(live, head, message, messageBytes)
+  local meta, before = string.sub(live, 1, -2) .. 'm', message[1]
+  if not before then return publish(live, head, message, messageBytes) end
+  if shownOf(meta, before) == before then redis.call('HSET', meta, 'w', before) end
 end
 `
 
@@ -282,7 +308,7 @@ end) or result
  * most; a nonce for a new channel.
  *
  * @returns The head, the gap or nothing, how many entries were left out that are something else's, then id and text of
- *   each entry.
+ *   each entry. Behind the head and a space, the one that is hidden.
  */
 const read = (limits: ScriptLimits) => `${common(limits)}
 local stream, meta, keys = KEYS[1], KEYS[2], KEYS[3]
@@ -300,8 +326,9 @@ else
   redis.call('PEXPIRE', meta, maxAgeMs)
   if at - count(oldest) > maxAgeMs then trim(stream, meta, head, count(bytes), at) end
 end
-local result, start = { head, '', 0 }, '-'
-if from == head then return result end
+${limits.waits ? 'local shown, heads = shownOf(meta, head), headsOf(meta, head)' : 'local shown, heads = head, head'}
+local result, start = { heads, '', 0 }, '-'
+if from == shown then return result end
 if string.find(from, '-', 1, true) then
   local first = find(stream, from, from)
   if first then
@@ -311,14 +338,19 @@ if string.find(from, '-', 1, true) then
     local prev = first and (parse(first)) or head
     if from ~= prev then result[2] = seqOf(from) < seqOf(prev) and 'trimmed' or 'unknown' end
   end
+  if result[2] == '' and seqOf(from) > seqOf(shown) then
+    -- Who has it was shown it, by a master that this one has taken the place of.
+    result[1] = from == head and head or from .. ' ' .. head
+    return result
+  end
 elseif from ~= 'earliest' then
-  start = whole(math.max(1, seqOf(head) - tonumber(from) + 1))
+  start = whole(math.max(1, seqOf(shown) - tonumber(from) + 1))
 end
 -- Few at first, since each may be large; then as many as fit, if they are like those.
 local length, found, looked, step = 0, 0, 0, 4
 while found < maxEntries and (length < maxLength or found == 0) and looked < 4096 do
   local want = math.min(step, maxEntries - found)
-  local entries = redis.call('XRANGE', stream, start, '+', 'COUNT', want)
+  local entries = redis.call('XRANGE', stream, start, ${limits.waits ? 'shown' : "'+'"}, 'COUNT', want)
   for _, entry in ipairs(entries) do
     if length >= maxLength and found > 0 then break end
     if seqOf(entry[1]) > maxSeq then return result end
@@ -336,7 +368,10 @@ end
 return result
 `
 
-/** Tells heads, and keeps the channels. `ARGV`: a nonce for each channel that is new. */
+/**
+ * Tells heads, and keeps the channels. `ARGV`: a nonce for each channel that is new. Behind a head and a space, the one
+ * that is hidden.
+ */
 const heads = (limits: ScriptLimits) => `${common(limits)}
 local result = {}
 for i = 1, #ARGV do
@@ -351,7 +386,7 @@ for i = 1, #ARGV do
   else
     head = create(stream, meta, keys, ARGV[i], now())
   end
-  result[i] = head
+  result[i] = ${limits.waits ? 'headsOf(meta, head)' : 'head'}
 end
 return result
 `
@@ -374,6 +409,40 @@ keep(stream, meta, age)
 return 'closed'
 `
 
+/** Entries of one live message. */
+const maxTold = 128
+
+/**
+ * Shows entries that are known to be on replicas, to readers and followers. `ARGV`: the live channel, and the last of
+ * them. What was appended before it is on replicas too. Once it is shown, this does nothing; and where it is not in this
+ * log, which may have lost it.
+ */
+const confirm = (limits: ScriptLimits) => `${common({ ...limits, waits: true })}
+local stream, meta = KEYS[1], KEYS[2]
+local live, last = ARGV[1], ARGV[2]
+local head = load(meta)
+local shown = head and shownOf(meta, head)
+if not shown or seqOf(last) <= seqOf(shown) then return 0 end
+if last ~= head and not find(stream, last, last) then return 0 end
+local message, messageBytes = {}, 0
+local entries = redis.call('XRANGE', stream, '(' .. shown, last, 'COUNT', ${maxTold + 1})
+for _, entry in ipairs(entries) do
+  local prev = parse(entry)
+  if not prev then messageBytes = math.huge break end
+  local text = string.sub(entry[2][2], string.find(entry[2][2], '\\n', 1, true) + 1)
+  -- UTF-16 has one unit for each character, and two for those that are four bytes of UTF-8.
+  local _, characters = string.gsub(text, '[^\\128-\\191]', '')
+  local _, long = string.gsub(text, '[\\240-\\247]', '')
+  message[1] = message[1] or prev
+  message[#message + 1] = '\\n' .. entry[1] .. ' ' .. whole(characters + long) .. '\\n' .. text
+  messageBytes = messageBytes + #text
+end
+if #entries == 0 or #entries > ${maxTold} then messageBytes = math.huge end
+if last == head then redis.call('HDEL', meta, 'w') else redis.call('HSET', meta, 'w', last) end
+publish(live, last, message, messageBytes)
+return 1
+`
+
 /** The scripts, with the limits of one log written into them. */
 export function scriptsFor(limits: ScriptLimits): Scripts {
   return {
@@ -381,6 +450,7 @@ export function scriptsFor(limits: ScriptLimits): Scripts {
     read: script(read(limits)),
     heads: script(heads(limits)),
     close: script(close(limits)),
+    confirm: script(confirm(limits)),
   }
 }
 

@@ -38,6 +38,7 @@ if not owner or (owner == token and from ~= '' and not closed) then
   if from ~= '' and from ~= head then
     redis.call('DEL', stream, keys)
     redis.call('HSET', meta, 'h', from, 'c', 0, 'b', 0, 't', whole(at))
+    redis.call('HDEL', meta, 'w')
   end
   keep(stream, meta, age)
   owner = token

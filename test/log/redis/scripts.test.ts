@@ -7,7 +7,13 @@ import { describeWithRedis } from '../../support/describe-with-redis.js'
 import { RedisServer } from '../../support/redis-server.js'
 import { until } from '../../support/until.js'
 
-const limits: ScriptLimits = { maxEvents: 1000, maxBytes: 1e6, maxAgeMs: 60_000, isCluster: false }
+const limits: ScriptLimits = {
+  maxEvents: 1000,
+  maxBytes: 1e6,
+  maxAgeMs: 60_000,
+  isCluster: false,
+  waits: false,
+}
 const { keys, live } = channelKeys('headwater', 'a')
 
 describeWithRedis('the scripts of the Redis log', () => {
