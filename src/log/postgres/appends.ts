@@ -22,6 +22,7 @@ export interface AppendLimits {
   /** As Postgres writes intervals. */
   readonly age: string
   readonly maxPending: number
+  readonly maxPendingBytes: number
 }
 
 /** What this process appends to channels. It numbers its batches, so that one whose answer was lost is sent again. */
@@ -40,7 +41,7 @@ export class Appends {
     this.#host = host
     this.#batches = new Batches(
       (channel, entries, since) => this.#append(channel, entries, since),
-      limits.maxPending,
+      limits,
     )
   }
 

@@ -1,4 +1,4 @@
-import { EventStreamError, quote } from '../../core/errors.js'
+import { Backlog, type BacklogLimits } from '../backlog.js'
 import type { Appended, NewEntry } from '../event-log.js'
 
 /** @param since - When the first of it was appended, on the clock of `performance.now()`. */
@@ -30,19 +30,17 @@ interface Queue {
  */
 export class Batches {
   readonly #send: Send
-  readonly #maxWaiting: number
+  readonly #backlog: Backlog
   readonly #queues = new Map<string, Queue>()
-  #waiting = 0
 
-  constructor(send: Send, maxWaiting: number) {
+  constructor(send: Send, limits: BacklogLimits) {
     this.#send = send
-    this.#maxWaiting = maxWaiting
+    this.#backlog = new Backlog(limits)
   }
 
-  /** @throws EventStreamError `ERR_LOG_UNAVAILABLE` when too many wait. */
+  /** @throws EventStreamError `ERR_LOG_UNAVAILABLE` when too much waits. */
   async append(channel: string, entries: readonly NewEntry[]): Promise<readonly Appended[]> {
-    if (this.#waiting >= this.#maxWaiting) throw tooMany(channel, this.#waiting)
-    this.#waiting += 1
+    const leave = this.#backlog.enter(channel, entries)
     try {
       const length = entries.reduce((sum, { data }) => sum + data.length, 0)
       const batch = this.#batchFor(channel, length)
@@ -52,7 +50,7 @@ export class Batches {
       const appended = await batch.appended
       return appended.slice(start, start + entries.length)
     } finally {
-      this.#waiting -= 1
+      leave()
     }
   }
 
@@ -93,12 +91,4 @@ export class Batches {
     if (queue.open?.entries === entries) queue.open = undefined
     return this.#send(channel, entries, since)
   }
-}
-
-function tooMany(channel: string, waiting: number): EventStreamError {
-  return new EventStreamError(
-    'ERR_LOG_UNAVAILABLE',
-    `The append to ${quote(channel)} failed: ${waiting} others wait already. Nothing was done: publish ` +
-      'more slowly, or raise maxPending.',
-  )
 }

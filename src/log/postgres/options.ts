@@ -49,6 +49,11 @@ export interface PostgresEventLogOptions {
    */
   readonly maxPending?: number | undefined
   /**
+   * Bytes that appends which wait for Postgres may take in memory. An append above it fails at once.
+   * @defaultValue 67_108_864
+   */
+  readonly maxPendingBytes?: number | undefined
+  /**
    * Milliseconds after which an entry is noticed at the latest whose notification was lost. Each process
    * asks for the heads of all channels that it follows, by one query, so often at least.
    * @defaultValue 10_000
@@ -87,11 +92,13 @@ export function resolvePostgresOptions(options: PostgresEventLogOptions): Resolv
     maxAgeMs = 300_000,
     timeoutMs = 5000,
     maxPending = 10_000,
+    maxPendingBytes = 67_108_864,
     pollIntervalMs = 10_000,
     purgeIntervalMs = 60_000,
     onHealth = warn,
   } = Object(options) as PostgresEventLogOptions
-  const numbers = { maxEvents, maxBytes, maxAgeMs, timeoutMs, maxPending, pollIntervalMs }
+  const waiting = { maxPending, maxPendingBytes }
+  const numbers = { maxEvents, maxBytes, maxAgeMs, timeoutMs, ...waiting, pollIntervalMs }
   checkNames('postgresEventLog', options, [
     'pool',
     'listenPool',

@@ -1,4 +1,4 @@
-import { EventStreamError, quote } from '../../core/errors.js'
+import { Backlog, type BacklogLimits } from '../backlog.js'
 import type { Appended, NewEntry } from '../event-log.js'
 
 type Send = (channel: string, entries: readonly NewEntry[]) => Promise<readonly Appended[]>
@@ -18,19 +18,17 @@ interface Batch {
  */
 export class Batches {
   readonly #send: Send
-  readonly #maxWaiting: number
+  readonly #backlog: Backlog
   readonly #open = new Map<string, Batch>()
-  #waiting = 0
 
-  constructor(send: Send, maxWaiting: number) {
+  constructor(send: Send, limits: BacklogLimits) {
     this.#send = send
-    this.#maxWaiting = maxWaiting
+    this.#backlog = new Backlog(limits)
   }
 
-  /** @throws EventStreamError `ERR_LOG_UNAVAILABLE` when too many wait. */
+  /** @throws EventStreamError `ERR_LOG_UNAVAILABLE` when too much waits. */
   async append(channel: string, entries: readonly NewEntry[]): Promise<readonly Appended[]> {
-    if (this.#waiting >= this.#maxWaiting) throw tooMany(channel, this.#waiting)
-    this.#waiting += 1
+    const leave = this.#backlog.enter(channel, entries)
     try {
       const length = entries.reduce((sum, { data }) => sum + data.length, 0)
       const batch = this.#batchFor(channel, length)
@@ -40,7 +38,7 @@ export class Batches {
       const appended = await batch.appended
       return appended.slice(start, start + entries.length)
     } finally {
-      this.#waiting -= 1
+      leave()
     }
   }
 
@@ -64,12 +62,4 @@ export class Batches {
     if (this.#open.get(channel)?.entries === entries) this.#open.delete(channel)
     return this.#send(channel, entries)
   }
-}
-
-function tooMany(channel: string, waiting: number): EventStreamError {
-  return new EventStreamError(
-    'ERR_LOG_UNAVAILABLE',
-    `The append to ${quote(channel)} failed: ${waiting} others wait already. Nothing was done: publish ` +
-      'more slowly, or raise maxPending.',
-  )
 }

@@ -43,6 +43,11 @@ export interface RedisEventLogOptions {
    */
   readonly maxPending?: number | undefined
   /**
+   * Bytes that appends which wait for Redis may take in memory. An append above it fails at once.
+   * @defaultValue 67_108_864
+   */
+  readonly maxPendingBytes?: number | undefined
+  /**
    * Milliseconds between two looks, on average, for what this process was not told of: entries whose
    * message was lost, and streams whose producer is gone. It makes one for all that it follows.
    * @defaultValue 10_000
@@ -75,11 +80,13 @@ export function resolveRedisOptions(options: RedisEventLogOptions): ResolvedRedi
     maxAgeMs = 300_000,
     timeoutMs = 5000,
     maxPending = 10_000,
+    maxPendingBytes = 67_108_864,
     pollIntervalMs = 10_000,
     waitReplicas = 0,
     onHealth = warn,
   } = Object(options) as RedisEventLogOptions
-  const numbers = { maxEvents, maxBytes, maxAgeMs, timeoutMs, maxPending, pollIntervalMs }
+  const waiting = { maxPending, maxPendingBytes }
+  const numbers = { maxEvents, maxBytes, maxAgeMs, timeoutMs, ...waiting, pollIntervalMs }
   checkNames('redisEventLog', options, [
     'redis',
     'prefix',

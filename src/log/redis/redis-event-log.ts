@@ -93,7 +93,7 @@ class RedisEventLog implements StreamLog, RemoteLog, RegistryLog, IntakeLog {
     const limits = { maxEvents, maxBytes, maxAgeMs, waits }
     this.#prefix = prefix
     const send = (channel: string, entries: readonly NewEntry[]) => this.#append(channel, entries)
-    this.#batches = new Batches(send, link.maxPending)
+    this.#batches = new Batches(send, link)
     const scripts = [false, true].map((isCluster) => scriptsFor({ ...limits, isCluster }))
     this.#scriptsOf = (isCluster) => scripts[Number(isCluster)] as Scripts
     const host = {

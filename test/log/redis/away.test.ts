@@ -208,6 +208,22 @@ describeWithRedis('redisEventLog, with a Redis that is away,', () => {
     await Promise.all(waiting)
   })
 
+  test('no more bytes wait than may', async () => {
+    const log = logOf(proxy.url, { maxPendingBytes: 1_000_000 })
+    await log.ready()
+    proxy.freeze()
+    const entry = { data: 'x'.repeat(300_000) }
+    const waiting = ['a', 'b', 'c'].map((channel) => log.append(channel, [entry]))
+    await expect(log.append('d', [entry])).rejects.toMatchObject({
+      code: 'ERR_LOG_UNAVAILABLE',
+      message: expect.stringMatching(/900768 bytes wait already.*raise maxPendingBytes/),
+    })
+    proxy.thaw()
+    await Promise.all(waiting)
+    // What is larger than all that may wait is let in alone.
+    await log.append('d', [{ data: 'x'.repeat(1_200_000) }])
+  })
+
   test('what waits when the log is closed is refused', async () => {
     const log = logOf(proxy.url)
     await log.ready()

@@ -1,14 +1,15 @@
 import { describe, expect, test } from '@jest/globals'
+import type { BacklogLimits } from '../../../src/log/backlog.js'
 import type { NewEntry } from '../../../src/log/event-log.js'
 import { Batches } from '../../../src/log/redis/batches.js'
 
-function setUp(maxWaiting = 1000) {
+function setUp(limits: Partial<BacklogLimits> = {}) {
   const sent: [channel: string, data: string[]][] = []
   const send = async (channel: string, entries: readonly NewEntry[]) => {
     sent.push([channel, entries.map(({ data }) => data.slice(0, 3))])
     return entries.map(({ data }) => ({ id: data.slice(0, 3), prevId: '', duplicate: false }))
   }
-  return { batches: new Batches(send, maxWaiting), sent }
+  return { batches: new Batches(send, { maxPending: 1000, maxPendingBytes: 1e6, ...limits }), sent }
 }
 
 const entry = (data: string) => ({ data })
@@ -48,7 +49,7 @@ describe('Batches', () => {
   })
 
   test('refuse what is more than may wait', async () => {
-    const { batches, sent } = setUp(2)
+    const { batches, sent } = setUp({ maxPending: 2 })
     const results = await Promise.allSettled(
       ['1', '2', '3'].map((data) => batches.append('a', [entry(data)])),
     )
