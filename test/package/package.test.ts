@@ -85,7 +85,13 @@ describe('the package', () => {
        ]))`,
     )
     expect(JSON.parse(output)).toEqual([
-      ['EventStream', 'EventStreamError', 'getEventStreamSingleton', 'memoryEventLog'],
+      [
+        'EventStream',
+        'EventStreamError',
+        'channelName',
+        'getEventStreamSingleton',
+        'memoryEventLog',
+      ],
       true,
       'function',
       true,
