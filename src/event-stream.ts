@@ -162,7 +162,8 @@ export class EventStream<Channels extends object = AnyChannels> extends Callable
     checkRouteOptions(options)
     const { maxChannelsPerConnection } = this.#options
     const resolve = channelResolver(sources, maxChannelsPerConnection)
-    return new Endpoint(this.#host, resolve, options).handler
+    // One for each route: a mistake in the functions of a route is told once for that route.
+    return new Endpoint({ ...this.#host }, resolve, options).handler
   }
 
   /**

@@ -20,7 +20,11 @@ const routes: [string, number, (eventStream: EventStream, fail: Fail) => unknown
   ['authorize', 403, (on, authorize) => on('a', { authorize })],
   ['authorize of streams', 403, (on, authorize) => on.streams.handler('a', source, { authorize })],
   ['authorize of a recovery', 403, (on, authorize) => recovery(on, { authorize })],
-  ['ownerOnly', 403, (on, user) => on('job', { authorize: ownerOnly(on, user) })],
+  [
+    'ownerOnly',
+    403,
+    (on, user) => on.streams.handler('job', undefined, { authorize: ownerOnly(on, user) }),
+  ],
   ['user of a recovery', 500, (on, user) => recovery(on, { user })],
   ['channels', 500, (on, channels) => on(channels)],
   ['track.type', 500, (on, type) => on('a', { track: { type } })],
