@@ -4,6 +4,8 @@ import { checkWhole } from './core/options.js'
 import type { EventStreamOptions } from './options.js'
 import { type GripConfig, resolveGrip } from './publishers/grip/config.js'
 
+const [minPollMs, maxPollMs] = [1000, 240_000]
+
 /** Options that begin with `grip`, checked and with their defaults. */
 export interface GripSettings extends GripConfig {
   readonly secret: Buffer
@@ -14,6 +16,9 @@ export interface GripSettings extends GripConfig {
   readonly pollMs: number
   readonly maxLinks: number
 }
+
+/** Of held streams, and of direct ones. */
+export const defaultKeepAliveMs = 15_000
 
 export const gripOptionNames = [
   'grip',
@@ -40,13 +45,13 @@ export function resolveGripOptions(options: EventStreamOptions): GripSettings | 
     gripSecret,
     gripLinkPath,
     gripBasePath = '',
-    gripPollMs = 30_000,
+    gripPollMs = defaultPollMs(options),
     gripMaxLinks = 10,
   } = options
   check('gripPrefix', gripPrefix, prefixPattern, prefixWant)
   check('gripLinkPath', gripLinkPath ?? '/', pathPattern, "a path such as '/event-links'")
   check('gripBasePath', gripBasePath || '/', pathPattern, "a path such as '/api'")
-  checkWhole('gripPollMs', gripPollMs, 1000, 240_000)
+  checkWhole('gripPollMs', gripPollMs, minPollMs, maxPollMs)
   checkWhole('gripMaxLinks', gripMaxLinks, 1, 1000)
   // Not quoted: it is a secret, even of the wrong kind.
   if (gripSecret !== undefined && (typeof gripSecret !== 'string' || gripSecret === '')) {
@@ -80,6 +85,11 @@ export function resolveGripOptions(options: EventStreamOptions): GripSettings | 
     pollMs: gripPollMs,
     maxLinks: gripMaxLinks,
   }
+}
+
+/** As often as keep-alives are due, so that the answers are the keep-alives. */
+function defaultPollMs({ keepAliveMs = defaultKeepAliveMs }: EventStreamOptions): number {
+  return Math.min(Math.max(keepAliveMs, minPollMs), maxPollMs)
 }
 
 /** Proxies have no way to write a `,` or `;` in a channel's name. */

@@ -2,7 +2,12 @@ import { EventStreamError, quote } from './core/errors.js'
 import { defaultMaxEventBytes } from './core/event.js'
 import { checkChoice, checkFunction, checkNames, checkWhole } from './core/options.js'
 import type { AnyChannels, SchemasOf } from './core/typed-channels.js'
-import { type GripSettings, gripOptionNames, resolveGripOptions } from './grip-options.js'
+import {
+  defaultKeepAliveMs,
+  type GripSettings,
+  gripOptionNames,
+  resolveGripOptions,
+} from './grip-options.js'
 import type { EventLog } from './log/event-log.js'
 import { memoryEventLog } from './log/memory.js'
 import type { RedisClient } from './log/redis/connect.js'
@@ -156,12 +161,14 @@ export interface EventStreamOptions<Channels = AnyChannels> {
    */
   readonly gripBasePath?: string | undefined
   /**
-   * Milliseconds, in whole seconds: how often a proxy asks, once for all clients of the same channels,
-   * whether they missed something. It is the longest that an event takes when the process ended
-   * between storing and publishing it; and what keeps the positions of idle channels in the log, so it
-   * must be less than the log's `maxAgeMs`. When it is not more than `keepAliveMs`, the answers are the
-   * keep-alives of held streams, so that one that the proxy asks no more for is silent.
-   * @defaultValue 30_000
+   * Milliseconds, in whole seconds: how often a proxy asks at least, once for all clients of the same channels, whether
+   * they missed something. It is the longest that an event takes when the process ended between storing and publishing
+   * it; and what keeps the positions of idle channels in the log, so it must be less than the log's `maxAgeMs`.
+   *
+   * When it is not more than `keepAliveMs`, the answers are the keep-alives of held streams, so that one which the proxy
+   * asks no more for is silent, and its client comes back. Pushpin asks for about 1000 clients per second, and delivers
+   * nothing to a client that waits for its turn: with more than 10,000 clients at one Pushpin, give 60_000 or more.
+   * @defaultValue keepAliveMs
    */
   readonly gripPollMs?: number | undefined
 }
@@ -186,7 +193,7 @@ export function resolveOptions(options: EventStreamOptions | null | undefined): 
   const {
     log,
     redis,
-    keepAliveMs = 15_000,
+    keepAliveMs = defaultKeepAliveMs,
     keepAlive = 'comment',
     maxQueueBytes = 1_048_576,
     stallTimeoutMs = 60_000,

@@ -54,10 +54,7 @@ describeWithPushpin('origins of clients that Pushpin holds', () => {
     }
 
     /** @param at - By default where Pushpin sends requests. */
-    async function start(
-      channels: readonly string[],
-      { pauseMs = 100, at = port, gripPollMs = 30_000 } = {},
-    ) {
+    async function start(channels: readonly string[], { pauseMs = 100, at = port } = {}) {
       const producer = `p${apps.length}`
       const app = await AppProcess.start(
         {
@@ -72,7 +69,7 @@ describeWithPushpin('origins of clients that Pushpin holds', () => {
           port: at,
           pauseMs,
           routeOptions: { retryMs },
-          gripOptions: { grip: pushpin?.gripUrl, gripPollMs },
+          gripOptions: { grip: pushpin?.gripUrl },
         },
         run.hear,
       )
@@ -99,10 +96,10 @@ describeWithPushpin('origins of clients that Pushpin holds', () => {
     })
 
     /** Kills one of two again and again, while both publish. */
-    async function killOne(gripPollMs?: number) {
+    async function killOne() {
       const channels = ['a', 'b', 'c']
-      let app = await start(channels, { gripPollMs })
-      const other = await start(channels, { gripPollMs, at: 0 })
+      let app = await start(channels)
+      const other = await start(channels, { at: 0 })
       await run.connect(20, ['a'], ['b'], ['a', 'b', 'c'])
       for (const each of [app, other]) each.send('start')
       const startedAt = performance.now()
@@ -114,7 +111,7 @@ describeWithPushpin('origins of clients that Pushpin holds', () => {
         kills += 1
         const away = run.published
         await run.until('some is published by the other', () => run.published > away + 20)
-        app = await start(channels, { gripPollMs })
+        app = await start(channels)
         app.send('start')
       }
       for (const each of [app, other]) await each.order('finish')
@@ -138,7 +135,7 @@ describeWithPushpin('origins of clients that Pushpin holds', () => {
 
     // With nothing there to answer for it, Pushpin forgets questions now and then.
     test('one is killed and started again, and clients stay, or come back from silence, and have all', () =>
-      killOne(1000))
+      killOne())
 
     const waits = [[1000, 5000] as const, ...(isLong ? [[5000, 10_000] as const] : [])]
     const whenBack =

@@ -16,8 +16,8 @@ export const isLong = seconds >= 20
 /** Milliseconds that clients are told to wait before they come back. */
 export const retryMs = 100
 
-/** What clients wait for a sign of life, as they should: keep-alives come every 15 seconds, or oftener. */
-const silenceMs = 20_000
+/** What clients wait for a sign of life, as ours does: keep-alives come every 15 seconds, while the application is there. */
+const silenceMs = 45_000
 
 /** More than any run publishes, so that no reset is due. */
 export const unlimited = { maxEvents: 10_000_000, maxBytes: 2_000_000_000, maxAgeMs: 3_600_000 }

@@ -16,6 +16,9 @@ const maxComposed = 100_000
 const timeoutOf = ({ headers }: { readonly headers: object }) =>
   Number(/timeout=(\d+)$/.exec(String(Object(headers)['grip-link']))?.[1])
 
+/** An interval that leaves no choice, and its seconds. */
+const [gripPollMs, later] = [3000, 2]
+
 const numbers = (count: number) => Array.from({ length: count }, (_, n) => n)
 
 describe('the first answer to a client of a proxy', () => {
@@ -27,7 +30,7 @@ describe('the first answer to a client of a proxy', () => {
   ])(
     'that is %s has what fits, and the links have the rest',
     async (_what, path, character, max) => {
-      const { eventStream, open, follow } = await serveChannels()
+      const { eventStream, open, follow } = await serveChannels({ gripPollMs })
       const { lastEventId } = await open(path)
       const pad = character.repeat(1000)
       for (const n of numbers(800)) await eventStream.publishEvent('a', { data: { n, pad } })
@@ -42,7 +45,7 @@ describe('the first answer to a client of a proxy', () => {
         answer = await follow(linkOf(answer), lastOf(answer))
         data.push(...answer.data)
       }
-      expect(timeoutOf(answer)).toBe(30)
+      expect(timeoutOf(answer)).toBe(later)
       expect(data.map((event) => Object(event).n)).toEqual(numbers(path.endsWith('b') ? 801 : 800))
       const back = character === '%' ? pad.repeat(2) : pad
       expect(data.every((event) => Object(event).pad === back)).toBe(true)
@@ -50,7 +53,7 @@ describe('the first answer to a client of a proxy', () => {
   )
 
   test('has an event that is larger than all that fits where it can, and a link where not', async () => {
-    const { eventStream, open, follow } = await serveChannels()
+    const { eventStream, open, follow } = await serveChannels({ gripPollMs })
     const [plain, composed] = [await open('/events/a'), await open('/events/a,b')]
     const pad = 'x'.repeat(1_000_000)
     await eventStream.publishEvent('a', { data: pad })
@@ -59,7 +62,7 @@ describe('the first answer to a client of a proxy', () => {
     const first = await open('/events/a', { lastEventId: plain.lastEventId })
     expect([first.data, timeoutOf(first)]).toEqual([[pad], 1])
     const second = await follow(linkOf(first), lastOf(first))
-    expect([second.data, timeoutOf(second)]).toEqual([[2], 30])
+    expect([second.data, timeoutOf(second)]).toEqual([[2], later])
 
     const none = await open('/events/a,b', { lastEventId: composed.lastEventId })
     expect([none.data, timeoutOf(none)]).toEqual([[], 1])
@@ -67,7 +70,7 @@ describe('the first answer to a client of a proxy', () => {
     const large = await follow(linkOf(none), lastOf(none))
     expect([large.data, timeoutOf(large)]).toEqual([[pad], 1])
     const rest = await follow(linkOf(large), lastOf(large))
-    expect([rest.data, timeoutOf(rest)]).toEqual([[2], 30])
+    expect([rest.data, timeoutOf(rest)]).toEqual([[2], later])
   })
 
   test('is 400 for more channels than a proxy takes, and holds as many as it takes', async () => {

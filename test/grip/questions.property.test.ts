@@ -23,7 +23,10 @@ const channels = fc
   .uniqueArray(channel, { minLength: 1, maxLength: 19 })
   .map((names) => names.sort())
 const id = fc.tuple(fc.nat(), fc.nat()).map(([seq, nonce]) => `${seq}-${nonce}`)
-const generations = fc.constantFrom('', 'Zm9v.1', '-_-_.77')
+const marks = fc.record({
+  generation: fc.constantFrom('', 'Zm9v.1', '-_-_.77'),
+  group: fc.constantFrom(0, 1, 79),
+})
 const form = fc.constantFrom('plain', 'composed')
 
 const read = (last: string) => readAsked({ headers: { 'grip-last': last } }, prefix)
@@ -31,43 +34,35 @@ const read = (last: string) => readAsked({ headers: { 'grip-last': last } }, pre
 describe('Grip-Last', () => {
   test('gives back channels and positions, whatever their names, and the proof is of no others', () => {
     fc.assert(
-      fc.property(
-        channels,
-        id,
-        form,
-        channel,
-        generations,
-        (names, at, kind, other, generation) => {
-          const parts = names.map((name) => `${gripChannel(prefix, name, kind)}; last-id=${at}`)
-          const signature = proof.sign(names, generation)
-          const last = [
-            `${gripProofChannel(prefix)}; last-id=${signature}`,
-            ...parts.reverse(),
-          ].join(', ')
-          expect(last).toMatch(/^[ -~]+$/)
-          expect(read(last)).toEqual({
-            form: kind,
-            channels: names,
-            positions: names.map(() => at),
-            proof: signature,
-          })
-          expect(proof.verify(names, signature)).toBe(generation)
-          if (!names.includes(other)) {
-            expect(proof.verify([...names, other].sort(), signature)).toBeUndefined()
-            expect(proof.verify([other, ...names.slice(1)].sort(), signature)).toBeUndefined()
-          }
-          const others = [
-            new ChannelProof(Buffer.from('other'), prefix),
-            new ChannelProof(Buffer.from('secret'), 'other-'),
-          ]
-          expect(others.map((one) => one.verify(names, signature))).toEqual([undefined, undefined])
-        },
-      ),
+      fc.property(channels, id, form, channel, marks, (names, at, kind, other, mark) => {
+        const parts = names.map((name) => `${gripChannel(prefix, name, kind)}; last-id=${at}`)
+        const signature = proof.sign(names, mark)
+        const last = [`${gripProofChannel(prefix)}; last-id=${signature}`, ...parts.reverse()].join(
+          ', ',
+        )
+        expect(last).toMatch(/^[ -~]+$/)
+        expect(read(last)).toEqual({
+          form: kind,
+          channels: names,
+          positions: names.map(() => at),
+          proof: signature,
+        })
+        expect(proof.verify(names, signature)).toEqual(mark)
+        if (!names.includes(other)) {
+          expect(proof.verify([...names, other].sort(), signature)).toBeUndefined()
+          expect(proof.verify([other, ...names.slice(1)].sort(), signature)).toBeUndefined()
+        }
+        const others = [
+          new ChannelProof(Buffer.from('other'), prefix),
+          new ChannelProof(Buffer.from('secret'), 'other-'),
+        ]
+        expect(others.map((one) => one.verify(names, signature))).toEqual([undefined, undefined])
+      }),
     )
   })
 
   test('that somebody else has written is never proved, and reading it never throws', () => {
-    const signature = proof.sign(['a'])
+    const signature = proof.sign(['a'], { generation: '', group: 0 })
     const piece = fc.oneof(
       fc.string({ unit: 'binary', maxLength: 8 }),
       fc.constantFrom('events-', 'a', 'b', '*', '~', '; ', 'last-id=', '1-2', ', ', '%', signature),

@@ -81,10 +81,10 @@ export class GripFront {
   async #follow(req: RequestLike, res: ServerResponse, linkProof: string): Promise<void> {
     const { hold, kicks, links, prefix, proof } = this.#options
     const asked = readAsked(req, prefix)
-    const generation = asked && proof.verify(asked.channels, asked.proof ?? linkProof)
+    const mark = asked && proof.verify(asked.channels, asked.proof ?? linkProof)
     if (this.#options.isClosing()) {
       refuse(res, new EventStreamError('ERR_UNAVAILABLE', 'This process is closing.'))
-    } else if (asked === undefined || generation === undefined) {
+    } else if (asked === undefined || mark === undefined) {
       this.#reportOnce(
         'ERR_GRIP_LINK',
         'A proxy asked for missed events of channels that this process cannot check, so the stream was ' +
@@ -92,11 +92,11 @@ export class GripFront {
           'gripSecret; one that has neither makes a new secret at each start.',
       )
       this.#end(res)
-    } else if (kicks.has(asked.channels, generation)) this.#end(res)
+    } else if (kicks.has(asked.channels, mark.generation)) this.#end(res)
     else {
       this.#options.onAsked(asked.channels)
       links.take(req, linkProof)
-      await hold.follow(req, res, asked)
+      await hold.follow(req, res, asked, mark.group)
     }
   }
 

@@ -11,6 +11,7 @@ import { findStart, type StartFrom } from '../../hub/start.js'
 import type { EventLog } from '../../log/event-log.js'
 import type { RequestLike } from '../request.js'
 import { answerOver, sendAway, setHead } from '../response.js'
+import { AskTimes } from './ask-times.js'
 import type { FunctionKicks } from './function-kicks.js'
 import { type Asked, holdHeaders, readFeatures } from './headers.js'
 import type { RecoveryLinks } from './link.js'
@@ -66,10 +67,12 @@ const soonSeconds = 1
 export class GripHold {
   readonly #options: GripHoldOptions
   readonly #reads: SharedReads
+  readonly #askTimes: AskTimes
 
   constructor(options: GripHoldOptions) {
     this.#options = options
     this.#reads = new SharedReads(options.log)
+    this.#askTimes = new AskTimes(options.pollMs)
   }
 
   /**
@@ -105,24 +108,26 @@ export class GripHold {
       return false
     }
     const answer = { ...missed, text: opening + missed.text, isComplete: false }
-    this.#answer(req, res, form, channels, answer)
+    this.#answer(req, res, form, channels, answer, 0)
     return true
   }
 
   /** @returns The proof of the channels, where there is no room for it beside them. */
   proofInLink(channels: readonly string[]): string | undefined {
-    return channels.length < maxGripChannels ? undefined : this.#prove([...channels].sort())
+    return channels.length < maxGripChannels ? undefined : this.#prove([...channels].sort(), 0)
   }
 
   /**
    * Answers a proxy that asks for what its clients have not got.
    *
+   * @param group - That they were in: see {@link AskTimes}.
    * @throws What the log throws; nothing is sent then.
    */
   async follow(
     req: RequestLike,
     res: ServerResponse,
     { form, channels, positions }: Asked,
+    group: number,
   ): Promise<void> {
     if (form === 'composed') await this.#options.onComposed()
     const limits = { maxBytes: maxBodyBytes.link, mayExceed: true }
@@ -132,7 +137,10 @@ export class GripHold {
       return
     }
     const keepAlive = this.#answersKeepAlive ? this.#options.keepAliveText : ''
-    this.#answer(req, res, form, channels, { ...missed, text: missed.text || keepAlive })
+    const answer = { ...missed, text: missed.text || keepAlive }
+    const nextGroup =
+      channels.length < maxGripChannels ? this.#askTimes.nextGroup(channels, group) : 0
+    this.#answer(req, res, form, channels, answer, nextGroup)
   }
 
   /**
@@ -143,9 +151,9 @@ export class GripHold {
     return this.#options.pollMs <= this.#options.keepAliveMs
   }
 
-  #prove(channels: readonly string[]): string {
+  #prove(channels: readonly string[], group: number): string {
     const { proof, kicks } = this.#options
-    return proof.sign(channels, kicks.generation)
+    return proof.sign(channels, { generation: kicks.generation, group })
   }
 
   #start(channels: readonly string[], { cursor, startFrom }: HeldRequest) {
@@ -176,8 +184,9 @@ export class GripHold {
     form: GripForm,
     channels: readonly string[],
     { text, positions, isComplete }: Missed,
+    group: number,
   ): void {
-    const { prefix, links, pollMs, keepAliveMs, keepAliveText } = this.#options
+    const { prefix, links, keepAliveMs, keepAliveText } = this.#options
     const seconds = Math.max(1, Math.floor(keepAliveMs / 1000))
     const room = maxGripChannels - channels.length
     setHead(res)
@@ -186,10 +195,10 @@ export class GripHold {
       form,
       channels,
       positions,
-      proof: room > 0 ? this.#prove(channels) : undefined,
+      proof: room > 0 ? this.#prove(channels, group) : undefined,
       isControlled: room > 1 && readFeatures(req).canRequireChannel,
       link: links.of(req, this.proofInLink(channels)),
-      linkSeconds: isComplete ? Math.ceil(pollMs / 1000) : soonSeconds,
+      linkSeconds: isComplete ? this.#askTimes.secondsOf(channels, group) : soonSeconds,
       keepAlive: this.#answersKeepAlive ? undefined : { text: keepAliveText, seconds },
     })
     for (const [name, value] of Object.entries(headers)) res.setHeader(name, value)

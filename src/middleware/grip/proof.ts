@@ -1,6 +1,14 @@
 import { createHmac, timingSafeEqual } from 'node:crypto'
 import { encodeChannelName } from '../../core/cursor.js'
 
+/** What comes back with a proof. */
+export interface ProofMark {
+  /** See `FunctionKicks`: letters, digits and `._-`. */
+  readonly generation: string
+  /** See `AskTimes`. */
+  readonly group: number
+}
+
 /**
  * Proves that a proxy was given a set of channels to hold a stream on. It says nothing of a single
  * client, nor of the time, so that all clients of the set are the same to the proxy.
@@ -16,31 +24,32 @@ export class ChannelProof {
 
   /**
    * @param channels - Checked names, sorted.
-   * @param generation - What else comes back with it: letters, digits and `._-`.
-   * @returns 22 characters, and the generation behind a dot, if there is one.
+   * @returns 22 characters, and behind a dot what else comes back with it, if there is any.
    */
-  sign(channels: readonly string[], generation = ''): string {
-    const digest = this.#digest(channels, generation).toString('base64url')
-    return generation === '' ? digest : `${digest}.${generation}`
+  sign(channels: readonly string[], { generation, group }: ProofMark): string {
+    const mark = group === 0 ? generation : `${generation}~${group}`
+    const digest = this.#digest(channels, mark).toString('base64url')
+    return mark === '' ? digest : `${digest}.${mark}`
   }
 
   /**
-   * @returns The generation; undefined unless this, or another process with the same secret, has
+   * @returns What was signed with them; undefined unless this, or another process with the same secret, has
    *   signed the channels.
    */
-  verify(channels: readonly string[], proof: string): string | undefined {
+  verify(channels: readonly string[], proof: string): ProofMark | undefined {
     const [digest = '', ...rest] = proof.split('.')
-    const generation = rest.join('.')
-    const expected = this.#digest(channels, generation)
+    const mark = rest.join('.')
+    const expected = this.#digest(channels, mark)
     const given = Buffer.from(digest, 'base64url')
-    const isRight = given.length === expected.length && timingSafeEqual(given, expected)
-    return isRight ? generation : undefined
+    if (given.length !== expected.length || !timingSafeEqual(given, expected)) return undefined
+    const [generation = '', group = 0] = mark.split('~')
+    return { generation, group: Number(group) }
   }
 
-  #digest(channels: readonly string[], generation: string): Buffer {
+  #digest(channels: readonly string[], mark: string): Buffer {
     const names = channels.map(encodeChannelName).join('*')
     return createHmac('sha256', this.#secret)
-      .update(`headwater held channels\n${this.#prefix}\n${names}\n${generation}`)
+      .update(`headwater held channels\n${this.#prefix}\n${names}\n${mark}`)
       .digest()
       .subarray(0, 16)
   }
