@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { parseArgs } from 'node:util'
+import { withoutSecrets } from './core/connection-url.js'
 import { type CommandResult, doctorCommand, doctorOptions } from './doctor/command.js'
 import { schemaSql } from './log/postgres/schema.js'
 import { purgePostgres, setUpPostgres } from './log/postgres/set-up.js'
@@ -60,13 +61,21 @@ async function run(argv: string[]): Promise<CommandResult> {
   return doctorCommand(args)
 }
 
+/** What was typed in a wrong place is said back, but for URLs with passwords. */
+function withoutGiven(message: string): string {
+  const urls = process.argv.slice(2).filter((arg) => /@|:\/\//.test(arg))
+  return urls.reduce((text, url) => text.replaceAll(url, withoutSecrets(url)), message)
+}
+
 run(process.argv.slice(2)).then(
   ({ text, exitCode }) => {
     process.stdout.write(text)
     process.exitCode = exitCode
   },
   (error: unknown) => {
-    process.stderr.write(`${error instanceof Error ? error.message : error}\n`)
+    process.stderr.write(
+      `${withoutGiven(error instanceof Error ? error.message : String(error))}\n`,
+    )
     // 1 means that the doctor has found something.
     process.exitCode = process.argv[2] === 'doctor' ? 2 : 1
   },

@@ -1,3 +1,4 @@
+import { withoutSecrets } from './core/connection-url.js'
 import { EventStreamError, quote } from './core/errors.js'
 import { defaultMaxEventBytes } from './core/event.js'
 import { checkChoice, checkFunction, checkNames, checkWhole } from './core/options.js'
@@ -261,7 +262,7 @@ function checkLog(log: unknown, redis: unknown): void {
   if (methods.every((name) => typeof Object(log)[name] === 'function')) return
   throw new EventStreamError(
     'ERR_OPTION',
-    `log is ${quote(log)}; give an EventLog such as memoryEventLog({ maxEvents: 1000 }).`,
+    `log is ${quote(typeof log === 'string' ? withoutSecrets(log) : log)}; give an EventLog such as memoryEventLog({ maxEvents: 1000 }).`,
   )
 }
 

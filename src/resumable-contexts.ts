@@ -6,6 +6,7 @@ import type { PostgresPool } from './log/postgres/pool.js'
 import { postgresEventLog } from './log/postgres/postgres-event-log.js'
 import { isRedisClient, type RedisClient } from './log/redis/connect.js'
 import { redisEventLog } from './log/redis/redis-event-log.js'
+import { parseRedisUrl } from './log/redis/url.js'
 import {
   type ContextHost,
   createContext,
@@ -173,8 +174,8 @@ function redisStore(
     return { log: redisEventLog({ redis: publisher ?? urlOf(), prefix: safe }) }
   }
   const clients = {
-    publisher: (publisher as Publisher | undefined) ?? ownClient(urlOf()),
-    subscriber: (subscriber as Subscriber | undefined) ?? ownClient(urlOf()),
+    publisher: (publisher as Publisher | undefined) ?? ownClient(parseRedisUrl(urlOf()).url),
+    subscriber: (subscriber as Subscriber | undefined) ?? ownClient(parseRedisUrl(urlOf()).url),
   }
   const make = durable ? minimalStreamLog : volatileStreamLog
   // Nothing else is there.

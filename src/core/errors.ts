@@ -1,3 +1,4 @@
+import { withoutPasswords } from './connection-url.js'
 import type { EntryId } from './entry-id.js'
 
 /**
@@ -132,9 +133,12 @@ export function isRunningLimit(error: unknown): error is EventStreamError {
   )
 }
 
-/** Untrusted text as it may stand in a message or a log line: quoted, escaped, at most 80 characters. */
+/**
+ * Untrusted text as it may stand in a message or a log line: quoted, escaped, without passwords of URLs, at most 80
+ * characters.
+ */
 export function quote(value: unknown): string {
-  const text = typeof value === 'string' ? JSON.stringify(value) : describe(value)
+  const text = typeof value === 'string' ? JSON.stringify(withoutPasswords(value)) : describe(value)
   return text.length > 80 ? `${text.slice(0, 79)}…` : text
 }
 

@@ -1,3 +1,4 @@
+import { encodingAdvice, readConnectionUrl, withoutSecrets } from '../../core/connection-url.js'
 import { EventStreamError, quote } from '../../core/errors.js'
 import { optionalPackage } from '../../core/optional-package.js'
 
@@ -44,17 +45,25 @@ const ownMax = 6
  */
 export function poolSource(name: string, given: string | PostgresPool): () => Promise<PoolInUse> {
   if (typeof given === 'string') {
-    if (/^postgres(?:ql)?:\/\//.test(given) && URL.canParse(given)) return () => ownPool(given)
+    const url = /^postgres(?:ql)?:\/\//.test(given)
+      ? readConnectionUrl(given, isDatabase)
+      : undefined
+    if (url !== undefined) return () => ownPool(url)
   } else if (isPool(given)) {
     const maxConnections = Math.max(1, Math.floor((maxOf(given) ?? 10) / 2))
     const inUse = { pool: given, maxConnections, end: async () => undefined }
     return async () => inUse
   }
-  const shown = typeof given === 'string' ? given.replace(/\/\/[^@/]*@/, '//…@') : given
+  const shown = typeof given === 'string' ? withoutSecrets(given) : given
   throw new EventStreamError(
     'ERR_OPTION',
-    `${name} is ${quote(shown)}; give a Pool of pg, or a URL such as postgres://user:password@127.0.0.1:5432/database.`,
+    `${name} is ${quote(shown)}; give a Pool of pg, or a URL such as postgres://user:password@127.0.0.1:5432/database. ` +
+      encodingAdvice,
   )
+}
+
+function isDatabase(path: string): boolean {
+  return /^(?:\/[^/@]*)?$/.test(path)
 }
 
 /** How many connections a pool makes at most, where it tells. */

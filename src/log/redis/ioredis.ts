@@ -111,12 +111,21 @@ function watch(client: Redis, tell: (isUp: boolean, error?: Error) => void): voi
   let lastError: Error | undefined
   client.on('ready', () => tell(true))
   client.on('error', (error: Error) => {
+    forgetCommand(error)
     lastError = error
     if (client.status !== 'ready') tell(false, error)
   })
   client.on('close', () => tell(false, lastError))
   // The events tell, again and again.
-  client.connect().catch((error: Error) => tell(false, lastError ?? error))
+  client.connect().catch((error: Error) => {
+    forgetCommand(error)
+    tell(false, lastError ?? error)
+  })
+}
+
+/** Its words, which are the password where that was refused, would be printed with the error. */
+function forgetCommand(error: Error): void {
+  delete (error as { command?: unknown }).command
 }
 
 /** Sharded pub/sub: a message stays on the node of its channel. */
@@ -144,10 +153,12 @@ class ClusterDriver implements RedisDriver {
     cluster.on('ready', () => events.commands(true))
     cluster.on('subscribersReady', () => events.subscriber(true))
     cluster.on('error', (error: Error) => {
+      forgetCommand(error)
       lastError = error
       if (cluster.status !== 'ready') events.commands(false, error)
     })
     cluster.on('node error', (error: Error) => {
+      forgetCommand(error)
       lastError = error
     })
     for (const event of ['close', 'end']) {

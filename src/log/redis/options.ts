@@ -6,7 +6,8 @@ import type { RedisClient } from './connect.js'
 /** Where a log is in Redis, and its limits. Processes that share it give the same. */
 export interface RedisEventLogOptions {
   /**
-   * `redis://`, `rediss://`, or `redis+sentinel://host:port,host:port/master/db`; or a client of
+   * `redis://`, `rediss://`, or `redis+sentinel://host:port,host:port/master/db`, with user and password percent-encoded
+   * or as they are; or a client of
    * `ioredis` (also for Sentinel, or a `Cluster`) or `redis` (also a cluster). A client is a model
    * of two connections that the log makes and closes by itself: it is neither used nor closed.
    */

@@ -68,12 +68,19 @@ function publisherOf(spec: NonNullable<GripSpec>): GripPublisher {
 function checkUrl(client: IPublisherClient): void {
   const { publishUri } = client as { publishUri?: unknown }
   if (typeof publishUri !== 'string') return
-  const { protocol, username, password } = new URL(publishUri)
+  // The error of one that is none would have it, and its password.
+  if (!URL.canParse(publishUri)) throw invalid('its control_uri is no URL')
+  const { protocol, username, password, pathname } = new URL(publishUri)
   if (protocol !== 'http:' && protocol !== 'https:') {
     throw invalid('a URL of it does not begin with http:// or https://')
   }
   if (username + password !== '') {
     throw invalid('its control_uri has a password, which goes in pass')
+  }
+  if (pathname.includes('@')) {
+    throw invalid(
+      'a URL of it has an @ behind its host; percent-encode the password, or give it in pass',
+    )
   }
 }
 

@@ -230,7 +230,7 @@ describeWithPostgres('postgresEventLog', () => {
 
   test.each([
     [{ pool: '' }, /pool is ""; give a Pool of pg, or a URL/],
-    [{ pool: 'postgres://user:secret@' }, /pool is "postgres:\/\/…@"/],
+    [{ pool: 'postgres://user:secret@' }, /pool is "postgres:\/\/…"/],
     [{ pool: 7 }, /pool is 7/],
     [{ pool: undefined }, /pool is undefined/],
     [{ listenPool: {} }, /listenPool is an object/],
