@@ -65,7 +65,7 @@ const otherNames: Readonly<Record<string, string>> = {
 }
 
 /** What an event is, for people. */
-export const eventShape = 'An event must be { event?, data } or { event?, raw }'
+const eventShape = 'An event must be { event?, data } or { event?, raw }'
 
 /**
  * Checks an event and makes its payload text, once for all clients.
