@@ -15,6 +15,18 @@ const maxRemembered = 1000
 /** Events of one append. */
 const maxBatch = 256
 
+/**
+ * Appends of one process in a row. Behind them it leaves the log alone for as long as another process needs to find
+ * the head and append behind it: whoever appends without a pause always knows the head, and others never would.
+ */
+const maxInRow = 16
+
+/** Round trips of that pause: a look that was on its way, another one with its append, and some room. */
+const pauseTrips = 4
+
+/** Milliseconds of that pause at most. */
+const maxPauseMs = 1000
+
 interface Waiting {
   readonly event: EncodedEvent
   /** That this event is the last one, and how the stream ends with it. */
@@ -28,6 +40,10 @@ interface Line {
   head: EntryId | undefined
   heardAt: number
   isSending: boolean
+  /** Appends without a pause between them, when the last one ended, and how many milliseconds it took. */
+  inRow: number
+  appendedAt: number
+  tripMs: number
 }
 
 /**
@@ -82,6 +98,7 @@ export class Sender {
       const count = Math.min(maxBatch, last === -1 ? line.waiting.length : last + 1)
       const batch = line.waiting.splice(0, count)
       try {
+        await giveWay(line)
         const entries = await this.#append(id, line, batch)
         for (const [i, { resolve }] of batch.entries()) resolve(entries[i]?.id as EntryId)
       } catch (error) {
@@ -105,6 +122,7 @@ export class Sender {
       if (line.head === undefined) throw unknownStream(id)
       if (isEndId(line.head)) throw hasEnded(id)
       const entries = entriesOf(line.head, batch, ending)
+      const sentAt = performance.now()
       const leaseMs = options.orphanAfterMs
       const outcome = await log.produce(streamName(id), {
         token: sharedToken,
@@ -117,10 +135,14 @@ export class Sender {
       if (outcome === 'taken') throw hasSource(id)
       if (outcome === 'diverged') {
         line.head = undefined
+        line.inRow = 0
         continue
       }
       const last = entries.at(-1) as StoredEvent
       line.head = last.id
+      line.inRow += 1
+      line.appendedAt = performance.now()
+      line.tripMs = line.appendedAt - sentAt
       await Promise.all([this.#streams.appended(id, entries), this.#tell(id, line, ending && last)])
       return entries
     }
@@ -146,7 +168,25 @@ export class Sender {
 }
 
 function newLine(): Line {
-  return { waiting: [], head: undefined, heardAt: Number.NEGATIVE_INFINITY, isSending: false }
+  return {
+    waiting: [],
+    head: undefined,
+    heardAt: Number.NEGATIVE_INFINITY,
+    isSending: false,
+    inRow: 0,
+    appendedAt: Number.NEGATIVE_INFINITY,
+    tripMs: 0,
+  }
+}
+
+/** Lets other processes have a turn, after so many appends in a row. */
+async function giveWay(line: Line): Promise<void> {
+  const pauseMs = Math.min(maxPauseMs, pauseTrips * line.tripMs)
+  const leftMs = line.appendedAt + pauseMs - performance.now()
+  if (leftMs > 0 && line.inRow < maxInRow) return
+  line.inRow = 0
+  // A store within the process needs none.
+  if (leftMs >= 1) await new Promise((resolve) => setTimeout(resolve, leftMs))
 }
 
 function entriesOf(

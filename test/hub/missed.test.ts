@@ -2,9 +2,11 @@ import { describe, expect, test } from '@jest/globals'
 import { createParser } from 'eventsource-parser'
 import fc from 'fast-check'
 import { parseCursor } from '../../src/core/cursor.js'
+import { seqOf } from '../../src/core/entry-id.js'
 import { escapeComposed } from '../../src/core/grip.js'
 import { readMissed } from '../../src/hub/missed.js'
 import { memoryEventLog } from '../../src/index.js'
+import { wrapLog } from '../support/wrap-log.js'
 
 /** What the filter `build-id` makes of a body. */
 const decomposed = (text: string) => text.replaceAll('%%', '%')
@@ -118,5 +120,30 @@ describe('readMissed', () => {
       [undefined, '2'],
     ])
     expect(errors).toMatchObject([{ code: 'ERR_STORE_ENTRY' }])
+  })
+
+  test('does not wait for a pause in what is published', async () => {
+    const store = memoryEventLog({ maxEvents: 100_000 })
+    const [from] = await store.heads(['a'])
+    const publish = (count: number) =>
+      store.append(
+        'a',
+        Array.from({ length: count }, () => ({ data: 'x' })),
+      )
+    await publish(600)
+    let reads = 0
+    const log = wrapLog(store, {
+      read: async (...args) => {
+        reads += 1
+        const page = await store.read(...args)
+        // More than a page holds.
+        await publish(5000)
+        return page
+      },
+    })
+    const options = { maxBytes: 1e9, escape: (text: string) => text, mayExceed: true, onError }
+    const missed = await readMissed(log, ['a'], [from as string], options)
+    expect([reads, missed.isComplete]).toEqual([2, true])
+    expect(seqOf(missed.positions[0] as string)).toBeGreaterThanOrEqual(600)
   })
 })

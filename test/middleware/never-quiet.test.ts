@@ -7,6 +7,7 @@ import { redisEventLog } from '../../src/redis.js'
 import { setUp } from '../support/app.js'
 import { describeWithPostgres } from '../support/describe-with-postgres.js'
 import { describeWithRedis } from '../support/describe-with-redis.js'
+import { setUpBehindProxy } from '../support/played-proxy.js'
 import { PostgresServer } from '../support/postgres-server.js'
 import { RedisServer } from '../support/redis-server.js'
 import type { SseClient } from '../support/sse-client.js'
@@ -202,6 +203,21 @@ describe('a client that gives up', () => {
       return client.control.length > 0
     })
     expect(eventStream.connections()).toHaveLength(1)
+  })
+
+  test('is not waited for any more, behind a GRIP proxy', async () => {
+    const { eventStream, app, serve } = setUpBehindProxy({ log: stuckLog('read'), connectionKey })
+    const handler = eventStream('{id}', { startFrom: 'earliest' })
+    const handled: Promise<void>[] = []
+    app.get('/:id', (req, res, next) => void handled.push(handler(req, res, next)))
+    const { open } = await serve()
+    const leaving = new AbortController()
+    const gone = open('/stuck', { signal: leaving.signal }).catch(() => 'gone')
+    await until(() => handled.length === 1)
+    leaving.abort()
+    expect(await gone).toBe('gone')
+    await handled[0]
+    expect((await open('/other')).headers['grip-hold']).toBe('stream')
   })
 
   test('gives its place back at once, by a Web request', async () => {

@@ -192,6 +192,14 @@ local function tell(live, head, message, messageBytes)
 end
 `
 
+/** Of a page: who has an entry that is hidden here was shown it, by a master that this one has taken the place of. */
+const goneOn = `
+  if result[2] == '' and seqOf(from) > seqOf(shown) then
+    result[1] = from == head and head or from .. ' ' .. head
+    return result
+  end
+`
+
 /**
  * Appends entries. `ARGV`: a nonce for a new channel, the live channel, the producer, its epoch, and
  * since how many milliseconds this append may have been under way (empty the first time), and `1`
@@ -338,11 +346,7 @@ if string.find(from, '-', 1, true) then
     local prev = first and (parse(first)) or head
     if from ~= prev then result[2] = seqOf(from) < seqOf(prev) and 'trimmed' or 'unknown' end
   end
-  if result[2] == '' and seqOf(from) > seqOf(shown) then
-    -- Who has it was shown it, by a master that this one has taken the place of.
-    result[1] = from == head and head or from .. ' ' .. head
-    return result
-  end
+  ${limits.waits ? goneOn : ''}
 elseif from ~= 'earliest' then
   start = whole(math.max(1, seqOf(shown) - tonumber(from) + 1))
 end
