@@ -12,8 +12,11 @@ import type { Share, Tab } from './tabs.js'
 /** What can be sent back, as any header can hold it: no longer than cursors are, and no control characters. */
 const sendable = /^[\t -~\x80-\uffff]{0,4096}$/
 
-/** Names of the protocol, and the ids of ends: an event of a channel that is named so ends nothing. */
-const control = /^(stream-(open|reset|error|end( .*\d-0(\*.*)?)?)|keep-alive)$/
+/** Names of the protocol, beside `stream-end`. */
+const control = /^(stream-(open|reset|error)|keep-alive)$/
+
+/** Ids of ends: an event of a channel that is named `stream-end` ends nothing. */
+const ofEnd = /^$|\d-0(\*|$)/
 
 /** @param isMessage - Whether the server has sent it. */
 type Emit = (event: SourceEvent | StreamMessage, isMessage?: boolean) => void
@@ -173,7 +176,7 @@ export class Session implements ConnectionHost, Tab {
     this.#isOurs ||= type === 'stream-open'
     // What the protocol has beside events of the application, and their bytes.
     const isControl =
-      this.#isOurs && control.test(type === 'stream-end' && id ? `${type} ${id}` : type)
+      this.#isOurs && (type === 'stream-end' ? ofEnd.test(id ?? '') : control.test(type))
     if (isControl && type === 'stream-error') {
       throw new EventSourceError('ERR_STREAM', `${type} ${data}`)
     }

@@ -175,6 +175,31 @@ describe('the client, by how the bytes come', () => {
     expect(grown).toBeLessThan(5_000_000)
   }, 30_000)
 
+  test('is not kept busy by a name that is almost one of the protocol', async () => {
+    const name = `stream-end ${'0-0*'.repeat(100_000)}\u2028`
+    const { url } = await startServer(
+      stream(
+        `event: stream-open\ndata: {}\nid: 0-1\n\nevent: ${name}\ndata: 1\nid: ${name}\n\ndata: last\n\n`,
+      ),
+    )
+
+    const data = await openSource(url).receives(2)
+
+    expect(data).toEqual(['1', 'last'])
+  })
+
+  test('takes no event for an end whose name has the id of one in it', async () => {
+    const { url } = await startServer(
+      stream(
+        'event: stream-open\ndata: {}\nid: 0-1\n\nevent: stream-end 1-0\ndata: 1\n\ndata: last\n\n',
+      ),
+    )
+
+    const data = await openSource(url).receives(2)
+
+    expect(data).toEqual(['1', 'last'])
+  })
+
   test('takes an id that no header can hold for none, and keeps nothing of it', async () => {
     const id = Array.from({ length: 3000 }, (_, i) => `c${i}~1-1`).join('*')
     const { url } = await startServer(
