@@ -1,6 +1,8 @@
 import { encodeChannelName } from '../core/cursor.js'
 import { type EntryId, seqOf } from '../core/entry-id.js'
+import { quoteName } from '../core/log-names.js'
 import type { EventLog, Gap, Page, PageLimit, StoredEvent } from '../log/event-log.js'
+import { areEntries, readInstead, unreadable } from '../log/intake.js'
 import { Ahead } from './ahead.js'
 import { ChannelTail, type EncodedEntry } from './channel-tail.js'
 import { nextLimit, pageLimit } from './page-limits.js'
@@ -96,7 +98,7 @@ export class ActiveChannel {
 
   async #follow(): Promise<void> {
     const unfollow = await this.#log.follow(this.name, {
-      append: (entries) => this.offer(entries),
+      append: (entries) => this.#told(entries),
       suspect: (head) => this.#suspect(head),
     })
     if (this.#closed) unfollow()
@@ -130,6 +132,15 @@ export class ActiveChannel {
     this.#unfollow?.()
     this.#unfollow = undefined
     clearTimeout(this.#retry)
+  }
+
+  #told(entries: readonly StoredEvent[]): void {
+    if (areEntries(entries)) {
+      this.offer(entries)
+      return
+    }
+    this.#onError(unreadable(`What was told of the channel ${quoteName(this.name)}`, readInstead))
+    this.#suspect()
   }
 
   /** Takes entries from anywhere, in any order: each goes on once, in the log's order. */

@@ -53,6 +53,9 @@ export function intakeOf(log: object): Intake | undefined {
   return 'intake' in log ? (log as IntakeLog).intake : undefined
 }
 
+/** What is done about a message that cannot be read. */
+export const readInstead = 'the log is read instead'
+
 export function unreadable(what: string, consequence: string): EventStreamError {
   return new EventStreamError(
     'ERR_STORE_ENTRY',
@@ -106,6 +109,16 @@ export function chained(
   }
   if (chain.length === 0 && place !== head) chain.push(unreadableFrom(place, head))
   return chain
+}
+
+/** Whether what a log of any make has told its followers are entries, each with a place. */
+export function areEntries(told: unknown): told is readonly StoredEvent[] {
+  return Array.isArray(told) && told.every(hasPlace)
+}
+
+function hasPlace(entry: unknown): boolean {
+  const { id, prevId } = Object(entry) as Partial<StoredEvent>
+  return typeof id === 'string' && typeof prevId === 'string' && isEntryId(id) && isEntryId(prevId)
 }
 
 /** Whether an id is that of the place right behind another one. */

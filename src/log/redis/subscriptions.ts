@@ -1,7 +1,7 @@
 import type { EntryId } from '../../core/entry-id.js'
 import { quoteName } from '../../core/log-names.js'
 import type { LogListener } from '../event-log.js'
-import type { Intake } from '../intake.js'
+import { type Intake, readInstead } from '../intake.js'
 import { channelKeys, parseMessage } from './format.js'
 
 /** What subscriptions need of the log. */
@@ -94,7 +94,7 @@ export class Subscriptions {
     const message = parseMessage(text)
     if (message === undefined) {
       const what = `A live message of the channel ${quoteName(subscription.channel)}`
-      this.#host.intake.drop(what, 'the log is read instead')
+      this.#host.intake.drop(what, readInstead)
       subscription.suspect()
       return
     }
