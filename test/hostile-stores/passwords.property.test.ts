@@ -248,6 +248,21 @@ describeWithRedis('a password that Redis does not take, or does', () => {
     },
   )
 
+  test.each([true, false])('is nowhere in what a context says: durable %j', async (durable) => {
+    const { REDIS_URL } = process.env
+    const wrong = encodeURIComponent(`${begin}wrong${finish}`)
+    process.env.REDIS_URL = `redis://user:${wrong}@127.0.0.1:${server.port}`
+    const seen: unknown[] = []
+    const onError = (error: unknown) => void seen.push(error)
+    const context = createResumableStreamContext({ waitUntil: null, durable, onError })
+    await context.hasExistingStream('a').catch(onError)
+    await context.close()
+    if (REDIS_URL === undefined) delete process.env.REDIS_URL
+    else process.env.REDIS_URL = REDIS_URL
+    expect(seen).not.toEqual([])
+    expectNoPassword(...seen)
+  })
+
   test('may be in a URL as it is typed', async () => {
     const log = redisEventLog({
       redis: `redis://:${right.replace('%41', '%2541')}@127.0.0.1:${server.port}/0`,

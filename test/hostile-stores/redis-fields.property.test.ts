@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 import { Redis } from 'ioredis'
+import { encodeEnding } from '../../src/core/stream-end.js'
 import { EventStreamError } from '../../src/index.js'
 import { channelKeys } from '../../src/log/redis/format.js'
 import { describeWithRedis } from '../support/describe-with-redis.js'
@@ -61,12 +62,14 @@ for (const driver of ['ioredis', 'redis'] as const) {
     }
 
     test('costs the channel no more than what it had', async () => {
+      const kind = fc.constantFrom('channel', 'stream', 'ended')
       const change3 = fc.array(change, { minLength: 1, maxLength: 3 })
-      const property = fc.asyncProperty(change3, fc.boolean(), async (changes, isStream) => {
+      const property = fc.asyncProperty(change3, kind, async (changes, is) => {
         await redis.flushall()
         const { keys } = channelKeys('headwater', 'a')
-        if (isStream) await log.claim('a', { token: 't', leaseMs: 60_000, limits })
-        else
+        if (is !== 'channel') await log.claim('a', { token: 't', leaseMs: 60_000, limits })
+        if (is === 'ended') await log.endStream('a', encodeEnding({ state: 'completed' }))
+        if (is === 'channel')
           await log.append(
             'a',
             ['1', '2', '3'].map((data) => ({ data })),
