@@ -1,12 +1,17 @@
 import { createInterface } from 'node:readline'
 import { spawnTypeScript } from './spawn-typescript.js'
 import { connect, type SseClient } from './sse-client.js'
-import type { StoreAppNews, StoreAppState, StoreDriver } from './store-app.js'
+import {
+  type StoreAppNews,
+  type StoreAppState,
+  type StoreDriver,
+  serveFromStore,
+} from './store-app.js'
 import { until } from './until.js'
 
 const script = `
-  import { serveFromStore } from './store-app'
-  serveFromStore(process.argv[1], process.argv[2])
+  import { ${serveFromStore.name} as serve } from './store-app'
+  serve(process.argv[1], process.argv[2])
 `
 
 /** A process that serves channels from a store. What would end a process ends this one, and no test. */
