@@ -319,7 +319,9 @@ export class ActiveChannel {
   async #readLog(after: EntryId, limit: PageLimit): Promise<EncodedPage> {
     const { entries, gap, head } = await this.#log.read(this.name, after, limit)
     if (!this.#closed) this.#advanceAlong(entries)
-    const isWhole = gap === undefined
-    return { entries: isWhole ? entries.map((entry) => this.#encode(entry)) : [], gap, head }
+    if (gap !== undefined) return { entries: [], gap, head }
+    const encoded = entries.map((entry) => this.#encode(entry))
+    this.#tail.lead(encoded, this.position)
+    return { entries: encoded, gap, head }
   }
 }

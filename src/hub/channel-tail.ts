@@ -28,6 +28,25 @@ export class ChannelTail {
     this.#trim()
   }
 
+  /**
+   * Takes in entries that were read, as far as they lead to what is here: others may want them too.
+   *
+   * @param position - The last entry, while nothing is here.
+   */
+  lead(entries: readonly EncodedEntry[], position: EntryId): void {
+    const place = this.#entries[0]?.prevId ?? position
+    const end = entries.findIndex(({ id }) => id === place) + 1
+    let start = end
+    let length = this.#length
+    while (start > 0 && this.#entries.length + end - start < tailLimit.maxEvents) {
+      length += (entries[start - 1] as EncodedEntry).fields.length
+      if (length > tailLimit.maxLength) break
+      start -= 1
+      this.#length = length
+    }
+    if (start < end) this.#entries.unshift(...entries.slice(start, end))
+  }
+
   clear(): void {
     this.#entries = []
     this.#length = 0

@@ -108,6 +108,16 @@ describe('an active channel', () => {
     expect([all.entries.length, last.entries.length, calls.reads]).toEqual([2, 1, 0])
   })
 
+  test('serves from its tail also what was before it was active, once somebody has read it', async () => {
+    const { channel, calls, ids } = await setUp()
+    await opened(channel)
+    for (const after of [ids[0], ids[0], ids[1]]) {
+      const { entries } = await channel.read(after as string, pageLimit)
+      expect(entries.at(-1)?.fields).toBe('data: 3\n')
+    }
+    expect(calls.reads).toBe(1)
+  })
+
   test('mends a hole from the log, in order', async () => {
     const { channel, inner, live, pushed } = await setUp(0)
     await opened(channel)
