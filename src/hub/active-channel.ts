@@ -4,7 +4,7 @@ import { quoteName } from '../core/log-names.js'
 import type { EventLog, Gap, Page, PageLimit, StoredEvent } from '../log/event-log.js'
 import { areEntries, readInstead, unreadable } from '../log/intake.js'
 import { Ahead } from './ahead.js'
-import { ChannelTail, type EncodedEntry } from './channel-tail.js'
+import { ChannelTail, type EncodedEntry, TailTotal } from './channel-tail.js'
 import { nextLimit, pageLimit } from './page-limits.js'
 import { entryFields } from './reset.js'
 import { share } from './shared-reads.js'
@@ -50,7 +50,7 @@ export class ActiveChannel {
   readonly #log: EventLog
   readonly #onError: (error: unknown) => void
   readonly #reads = new Map<EntryId, Promise<EncodedPage>>()
-  readonly #tail = new ChannelTail()
+  readonly #tail: ChannelTail
   readonly #ahead = new Ahead()
   #position: EntryId | undefined
   #unfollow: (() => void) | undefined
@@ -74,12 +74,14 @@ export class ActiveChannel {
     log: EventLog,
     onError: (error: unknown) => void,
     position?: EntryId | undefined,
+    tails = new TailTotal(),
   ) {
     this.name = name
     this.encodedName = encodeChannelName(name)
     this.#log = log
     this.#onError = onError
     this.#position = position
+    this.#tail = new ChannelTail(tails)
   }
 
   /** The last entry that went to the listeners; before `locate` has resolved, an id that no entry has. */
@@ -131,6 +133,7 @@ export class ActiveChannel {
     this.#closed = true
     this.#unfollow?.()
     this.#unfollow = undefined
+    this.#tail.clear()
     clearTimeout(this.#retry)
   }
 
@@ -159,7 +162,7 @@ export class ActiveChannel {
    * What it has beyond the live position goes to the listeners first.
    */
   read(after: EntryId, limit: PageLimit): EncodedPage | Promise<EncodedPage> {
-    const known = after === this.#position ? [] : this.#tail.after(after, limit)
+    const known = after === this.#position ? [] : this.#tail.read(after, limit)
     if (known !== undefined) return { entries: known, gap: undefined, head: this.position }
     return share(this.#reads, after, () => this.#readLog(after, limit))
   }

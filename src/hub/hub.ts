@@ -3,6 +3,7 @@ import { isEndOf } from '../core/stream-end.js'
 import type { EventLog } from '../log/event-log.js'
 import type { Observer } from '../observe/observer.js'
 import { ActiveChannel, type ChannelListener } from './active-channel.js'
+import { TailTotal } from './channel-tail.js'
 import { Connection, type ConnectionHost } from './connection.js'
 import { Feed } from './feed.js'
 import { Notices } from './notices.js'
@@ -63,6 +64,7 @@ export class Hub {
   readonly #keepAlive: Frame
   readonly #channels = new Map<string, ActiveChannel>()
   readonly #feeds = new Map<string, Feed>()
+  readonly #tails = new TailTotal()
   /** Connections by their feed. */
   readonly #members = new Map<ChannelListener, Set<Connection>>()
   readonly #watched = new Set<Connection>()
@@ -266,7 +268,8 @@ export class Hub {
   #channel(name: string): ActiveChannel {
     let channel = this.#channels.get(name)
     if (channel === undefined) {
-      channel = new ActiveChannel(name, this.#options.log, this.#options.onError)
+      const { log, onError } = this.#options
+      channel = new ActiveChannel(name, log, onError, undefined, this.#tails)
       this.#channels.set(name, channel)
     }
     return channel

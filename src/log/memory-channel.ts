@@ -1,4 +1,5 @@
 import { type EntryId, formatEntryId, isEntryId, seqOf } from '../core/entry-id.js'
+import type { Ordered, UseOrder } from '../core/use-order.js'
 import { entryCost } from './entry-cost.js'
 import type {
   Appended,
@@ -10,7 +11,6 @@ import type {
   StoredEvent,
 } from './event-log.js'
 import type { StreamLimits } from './stream-log.js'
-import type { Ordered, UseOrder } from './use-order.js'
 
 /** What makes a channel a stream. Times are on the monotonic clock, but for `startedAt`. */
 export interface MemoryStream {

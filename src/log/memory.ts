@@ -2,6 +2,7 @@ import { type EntryId, formatEntryId } from '../core/entry-id.js'
 import { EventStreamError, quote } from '../core/errors.js'
 import type { EncodedEvent } from '../core/event.js'
 import { checkNames, checkWhole } from '../core/options.js'
+import { UseOrder } from '../core/use-order.js'
 import type {
   Appended,
   LogListener,
@@ -26,7 +27,6 @@ import {
   type StreamInfo,
   type StreamLog,
 } from './stream-log.js'
-import { UseOrder } from './use-order.js'
 
 /** Limits of an in-memory log. Whatever passes one of them is dropped, oldest first. */
 export interface MemoryEventLogOptions {
