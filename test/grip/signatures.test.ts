@@ -62,6 +62,11 @@ describe('a request whose Grip-Sig', () => {
     ['is of no proxy of two', [url({ iss: 'x', key: 'x' }), config], signHs256('other')],
     ['has expired', shared, signHs256('changeme', expired)],
     ['never expires', shared, signHs256('changeme', { iss: 'pushpin' })],
+    [
+      'expires at the end of time',
+      shared,
+      signHs256('changeme', { iss: 'pushpin', exp: Infinity }),
+    ],
     ['never expires, of a private key', verified(pem), signEs256(pair.privateKey, { iss: 'us' })],
     ['is garbage', shared, 'garbage'],
     ['is garbage of three parts', verified(pem), 'a.b.c'],

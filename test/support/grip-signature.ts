@@ -31,5 +31,7 @@ function token(alg: string, claims: GripClaims, signText: (text: string) => Buff
 }
 
 function encode(part: object): string {
-  return Buffer.from(JSON.stringify(part)).toString('base64url')
+  // JSON has no Infinity, but reads 1e999 as that.
+  const text = JSON.stringify(part, (_, value) => (value === Infinity ? '∞' : value))
+  return Buffer.from(text.replace('"∞"', '1e999')).toString('base64url')
 }

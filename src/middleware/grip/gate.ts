@@ -69,7 +69,7 @@ export class Gate {
 function hasExpiry(signature: string): boolean {
   const [, claims = ''] = signature.split('.')
   const { exp } = Object(parseJson(Buffer.from(claims, 'base64url').toString()))
-  return typeof exp === 'number'
+  return Number.isFinite(exp)
 }
 
 function refusal(why: string): EventStreamError {
