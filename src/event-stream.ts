@@ -16,7 +16,7 @@ import { Admission } from './middleware/admission.js'
 import { channelResolver, checkChannels } from './middleware/channel-source.js'
 import { Endpoint, type EndpointHost } from './middleware/endpoint.js'
 import { answerFetch, checkFetchOptions, type FetchOptions } from './middleware/fetch.js'
-import type { HeldStream } from './middleware/grip/function-kicks.js'
+import { type HeldStream, isToEnd } from './middleware/grip/function-kicks.js'
 import { Gate } from './middleware/grip/gate.js'
 import { linkHandler } from './middleware/grip/link-handler.js'
 import type { EventStreamHandler } from './middleware/handler.js'
@@ -311,13 +311,16 @@ export class EventStream<Channels extends object = AnyChannels> extends Callable
    *   at every GRIP proxy. Or a function: streams of this process for which it is true, and those at
    *   proxies for which it is, of which only the channels are known; all that listen to the same ones
    *   end together, when their proxy next asks this process.
-   * @throws EventStreamError `ERR_CHANNEL`; `ERR_OPTION` when it is neither; what the log throws;
+   * @throws EventStreamError `ERR_CHANNEL`; `ERR_OPTION` when it is neither, or the function gives no boolean, and
+   *   what the function throws: no stream was ended then; what the log throws;
    *   `ERR_PUBLISH_PARTIAL` when a proxy could not be told, in which case it is worth another try.
    */
   async kick(which: string | ((stream: OpenStream | HeldStream) => boolean)): Promise<void> {
     if (typeof which === 'string') return this.#kick(checkChannel(which))
     if (typeof which !== 'function') throw nobodyToKick(which)
-    for (const stream of [...this.#hub.connections]) if (which(stream)) stream.kick()
+    // All are asked before one is ended: a function that is wrong ends nothing.
+    const meant = [...this.#hub.connections].filter((stream) => isToEnd(which(stream)))
+    for (const stream of meant) stream.kick()
     await this.#grip?.kick(which)
   }
 

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { setUp } from '../support/app.js'
 import { describeWithRedis } from '../support/describe-with-redis.js'
-import { setUpBehindProxy } from '../support/played-proxy.js'
+import { lastOf, linkOf, setUpBehindProxy } from '../support/played-proxy.js'
 import { RedisServer } from '../support/redis-server.js'
 import { until } from '../support/until.js'
 
@@ -45,6 +45,44 @@ describe('kick', () => {
     asked[0]?.(true)
     await (await opening).end()
     expect(eventStream.connections()).toEqual([])
+  })
+
+  test.each([
+    ['a promise', async () => false],
+    ['a promise that rejects', async () => Promise.reject(new Error('no'))],
+    ['a number', () => 1],
+    ['a text', () => 'false'],
+    ['nothing', () => undefined],
+    [
+      'no boolean of one of them',
+      (stream: { channels: readonly string[] }) => stream.channels[0] === 'a' || 1,
+    ],
+  ])('ends nothing by a function that gives %s', async (_name, which) => {
+    const { eventStream, app, serve } = setUp()
+    app.get('/:id', eventStream('{id}'))
+    const request = await serve()
+    const clients = await Promise.all([request('/a'), request('/b')])
+    await Promise.all(clients.map((client) => client.opened()))
+    await expect(eventStream.kick(which as never)).rejects.toMatchObject({
+      code: 'ERR_OPTION',
+      message: expect.stringContaining('must return true or false, got '),
+    })
+    await Promise.all(['a', 'b'].map((channel) => eventStream.publishEvent(channel, { data: 1 })))
+    await Promise.all(clients.map((client) => client.received(1)))
+    expect(clients.map(({ ended }) => ended)).toEqual([false, false])
+  })
+
+  test('ends nothing at a proxy by a function that gives a promise, which is told once', async () => {
+    const { eventStream, app, serve, told } = setUpBehindProxy()
+    app.get('/:id', eventStream('{id}'))
+    const { open, follow } = await serve()
+    const held = await open('/a')
+    await eventStream.kick((async () => false) as never)
+    for (const _ of [1, 2]) {
+      const { headers } = await follow(linkOf(held), lastOf(held))
+      expect(headers['grip-hold']).toBe('stream')
+    }
+    expect(told).toMatchObject([{ code: 'ERR_OPTION' }])
   })
 
   test('refuses what is no channel', async () => {

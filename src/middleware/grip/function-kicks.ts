@@ -1,5 +1,7 @@
 import { randomBytes } from 'node:crypto'
+import { EventStreamError, quote } from '../../core/errors.js'
 import { kindOf, shownName } from '../../core/log-names.js'
+import { isThenable } from '../../core/thenable.js'
 
 /** A stream that a proxy holds. All that listen to the same channels are one and the same here. */
 export interface HeldStream {
@@ -16,6 +18,23 @@ type IsMeant = (names: readonly string[]) => boolean
 /** @param names - In the log. */
 export function heldStream(names: readonly string[]): HeldStream {
   return { channels: names.map(shownName), kind: kindOf(names), transport: 'grip' }
+}
+
+/**
+ * What a function of the application says of a stream. Only `true` ends it.
+ *
+ * @throws EventStreamError `ERR_OPTION` when it is no boolean: a promise is true of every stream.
+ */
+export function isToEnd(answer: unknown): boolean {
+  if (typeof answer === 'boolean') return answer
+  const isPromise = isThenable(answer)
+  // What it rejects with would be nobody's.
+  if (isPromise) answer.then(undefined, () => undefined)
+  const hint = isPromise ? ' Await what it needs before you call kick.' : ''
+  throw new EventStreamError(
+    'ERR_OPTION',
+    `The function of kick must return true or false, got ${quote(answer)}; no stream is ended by it.${hint}`,
+  )
 }
 
 /**
@@ -50,15 +69,17 @@ export class FunctionKicks {
     const now = performance.now()
     for (const [kick, { isMeant, until }] of this.#kicks) {
       if (until <= now) this.#kicks.delete(kick)
-      else if (kick > lookedAt && this.#ask(isMeant, names)) return true
+      else if (kick > lookedAt && this.#ask(kick, isMeant, names)) return true
     }
     return false
   }
 
-  #ask(isMeant: IsMeant, names: readonly string[]): boolean {
+  #ask(kick: number, isMeant: IsMeant, names: readonly string[]): boolean {
     try {
-      return isMeant(names)
+      return isToEnd(isMeant(names))
     } catch (error) {
+      // Told once, and not of each stream that its proxy asks for.
+      if (error instanceof EventStreamError) this.#kicks.delete(kick)
       this.#onError(error)
       return false
     }
