@@ -22,15 +22,35 @@ export function checkOptions(
   for (const name of Object.keys(options)) {
     if (!names.includes(name)) refuse(`No option "${name}". Did you mean ${hintFor(name, names)}?`)
   }
-  const { storage, retryOn = refuse, recover = refuse, sendPosition = 'query' } = options
+  const {
+    fetch = refuse,
+    storage,
+    retryOn = refuse,
+    recover = refuse,
+    sendPosition = 'query',
+  } = options
+  if (typeof fetch !== 'function') refuse('fetch must be a function.')
   if (typeof retryOn !== 'function') refuse('retryOn must be a function.')
   if (typeof recover !== 'function') refuse('recover must be recoverFrom(address).')
   if (storage && !Object(storage).load) refuse('storage must be storeIn(sessionStorage), or alike.')
   if (!/^(header|query)$/.test(sendPosition)) refuse("sendPosition must be 'header' or 'query'.")
+  const { method, headers, body, credentials } = options
+  try {
+    // What `fetch` refuses is no failure that passes. What a function gives is not known yet.
+    new Request('http://a', {
+      method,
+      credentials,
+      headers: typeof headers === 'function' ? {} : headers,
+      body: typeof body === 'function' ? '' : body,
+    } as RequestInit)
+  } catch (error) {
+    refuse(`${body && !method ? "body needs method: 'POST'." : error}`)
+  }
 }
 
 function hintFor(name: string, names: readonly string[]): string {
   if (name === 'withCredentials') return "credentials: 'include'"
+  if (name === 'lastEventId') return 'position'
   const given = name.toLowerCase()
   const meant = names.filter((other) => {
     const known = other.toLowerCase()

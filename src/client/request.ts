@@ -1,3 +1,4 @@
+import { refuse } from './check-options.js'
 import type { Address, EventSourceOptions, PerRequest } from './options.js'
 
 // What it uses of the DOM. The whole library of types would be there for all of src too.
@@ -6,8 +7,10 @@ const page = globalThis as {
   readonly location?: URL
 }
 
-/** @throws TypeError when it is none. */
+/** @throws EventSourceError `ERR_OPTION` when there is none; TypeError when it is none. */
 export function resolveUrl(url: Address): URL {
+  // A page would take them for addresses of its own.
+  if (!url) refuse('Give the address of a stream.')
   return new URL(url, page.document?.baseURI ?? page.location)
 }
 

@@ -51,6 +51,7 @@ describe.each(Object.entries({ ...clients, ...hooks }))('%s', (_name, make) => {
     [{ header: { Authorization: 'Bearer 1' } }, 'No option "header". Did you mean headers?'],
     [{ silence: 5000 }, 'No option "silence". Did you mean silenceMs?'],
     [{ Method: 'POST' }, 'No option "Method". Did you mean method?'],
+    [{ lastEventId: '5' }, 'No option "lastEventId". Did you mean position?'],
     [{ foo: 1 }, 'No option "foo". Did you mean headers, method, '],
   ])('refuses what it does not know: %p', (options, message) => {
     expect(() => make(options)).toThrow(refusedWith(message))
@@ -61,12 +62,25 @@ describe.each(Object.entries({ ...clients, ...hooks }))('%s', (_name, make) => {
     [{ recover: '/recover' }, 'recover must be recoverFrom(address).'],
     [{ storage: memory }, 'storage must be storeIn(sessionStorage), or alike.'],
     [{ sendPosition: 'url' }, `sendPosition must be 'header' or 'query'.`],
+    [{ fetch: null }, 'fetch must be a function.'],
+    [{ body: '{}' }, "body needs method: 'POST'."],
+    [{ body: () => '{}' }, "body needs method: 'POST'."],
+    [{ body: '{}', method: 'GET' }, 'TypeError: '],
+    [{ credentials: 'yes' }, 'TypeError: '],
+    [{ method: 'A B' }, 'TypeError: '],
   ])('refuses what cannot work: %p', (options, message) => {
     expect(() => make(options)).toThrow(refusedWith(message))
   })
 })
 
 describe.each(Object.entries(clients))('%s', (_name, make) => {
+  test.each([['x'], [null], [{ 'a b': 'x' }]])(
+    'refuses headers that fetch refuses: %p',
+    (headers) => {
+      expect(() => make({ headers })).toThrow(refusedWith('TypeError: '))
+    },
+  )
+
   test('takes all that it documents, also where it is undefined', () => {
     const signal = AbortSignal.abort()
     const all = {
@@ -96,6 +110,15 @@ describe.each(Object.entries(hooks))('%s', (_name, render) => {
     const isEvents = render === hooks.useEventStream
     expect(() => render({ ...both, ...(isEvents ? ofEvents : ofAnswers) })).not.toThrow()
     expect(() => render(isEvents ? ofAnswers : ofEvents)).toThrow(refusedWith('No option'))
+  })
+})
+
+describe.each([
+  ['createEventSource', createEventSource],
+  ['new EventSourceClient', (to: string) => new BrowserClient(to)],
+])('%s', (_name, open) => {
+  test.each([undefined, null, ''])('refuses %p, which is no address', (address) => {
+    expect(() => open(address as never)).toThrow(refusedWith('Give the address of a stream'))
   })
 })
 
