@@ -28,6 +28,24 @@ describe('memoryEventLog', () => {
     await log.close()
   })
 
+  test('drops what is past its age of thousands of channels, some in each turn', async () => {
+    const timers = countTimers()
+    const log = memoryEventLog({ maxAgeMs: 200 })
+    const leave = []
+    for (let i = 0; i < 5000; i++) {
+      await log.append(`c${i}`, [{ data: '1' }])
+      if (i % 2 === 0) leave.push(await log.follow(`c${i}`, none))
+    }
+    // Nobody looks at any of them.
+    await new Promise((resolve) => setTimeout(resolve, 1000))
+    const heads = await log.heads(Array.from({ length: 5000 }, (_, i) => `c${i}`))
+    expect(heads.map((head, i) => seqOf(head) === 1 - (i % 2))).toEqual(heads.map(() => true))
+    for (const one of leave) one()
+    await timers.fallsTo(0)
+    timers.stop()
+    await log.close()
+  })
+
   test('holds no more channels than it may: unused ones without entries go first', async () => {
     const log = memoryEventLog({ maxChannels: 3 })
     const [kept] = await log.append('kept', [{ data: '1' }])
