@@ -1,3 +1,4 @@
+import { EventStreamError, quote } from '../core/errors.js'
 import { checkFunction } from '../core/options.js'
 import type { EventStream } from '../event-stream.js'
 import type { RequestLike } from '../middleware/request.js'
@@ -36,10 +37,17 @@ export function ownerOnly<Req = RequestLike>(
   return isTheirs
 }
 
+/** @throws EventStreamError `ERR_OPTION` when it is no user: it would be refused as a stranger, and nobody told. */
 export function isOwner(
   { userId }: RegisteredStream,
   user: string | number | undefined | null,
 ): boolean {
+  if (user !== null && !['undefined', 'string', 'number'].includes(typeof user)) {
+    throw new EventStreamError(
+      'ERR_OPTION',
+      `The function that says who asks gave ${quote(user)}; give the user's id, a text or a number, or undefined.`,
+    )
+  }
   if (userId === undefined) return true
   return user !== undefined && user !== null && String(user) === userId
 }

@@ -227,6 +227,28 @@ describe('ownerOnly', () => {
     expect(await statusOf('unknown', 'ann')).toBe(404)
   })
 
+  test('tells the developer of a user that is an object, and lets nobody in', async () => {
+    const { app, eventStream, serve } = setUp()
+    const { registry } = resilience(eventStream)
+    const authorize = ownerOnly(eventStream, (() => ({ id: 'ann' })) as never)
+    const handler = eventStream.streams.handler('{id}', undefined, { authorize })
+    const told = new Promise<unknown>((resolve) => {
+      app.get('/jobs/:id', (req, res) =>
+        handler(req, res, (error) => {
+          resolve(error)
+          res.status(500).end()
+        }),
+      )
+    })
+    const get = await serve()
+    await registry.register({ streamId: 'hers', userId: 'ann' })
+    expect((await get('/jobs/hers')).status).toBe(500)
+    expect(await told).toMatchObject({
+      code: 'ERR_OPTION',
+      message: expect.stringContaining("gave an object; give the user's id"),
+    })
+  })
+
   test('is refused where a route serves channels, of which it knows nothing', async () => {
     const { eventStream } = setUp()
     const authorize = ownerOnly<RequestLike>(eventStream, () => 'ann')
