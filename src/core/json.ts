@@ -4,7 +4,7 @@ import { EventStreamError, quote } from './errors.js'
  * @param what - What it is, to begin a sentence with: `The data`.
  * @param value - Absent is `null`.
  * @throws EventStreamError `ERR_DATA` when JSON cannot hold it (a cycle, a BigInt, a function), or would keep nothing of
- *   it (a promise that nobody awaited, a Map, a Set).
+ *   it (a promise that nobody awaited, a Map, a Set, a RegExp, URLSearchParams).
  */
 export function encodeJson(what: string, value: unknown): string {
   let json: string | undefined
@@ -21,7 +21,7 @@ export function encodeJson(what: string, value: unknown): string {
     throw new EventStreamError(
       'ERR_DATA',
       `${what} is ${quote(value)}, of which JSON would keep nothing; ` +
-        'await a promise, and make an array or a plain object of a Map or Set.',
+        'await a promise, make an array or a plain object of a Map, Set or URLSearchParams, and a text of a RegExp.',
     )
   }
   if (json !== undefined) return json
@@ -42,5 +42,7 @@ export function parseJson(text: string): unknown {
 
 /** Of an error some may publish what JSON leaves of it, in code that runs when something has failed already. */
 function isEmptied(value: unknown): boolean {
-  return /\[object (?:Promise|Map|Set)\]/.test(Object.prototype.toString.call(value))
+  return /\[object (?:Promise|Map|Set|RegExp|URLSearchParams)\]/.test(
+    Object.prototype.toString.call(value),
+  )
 }

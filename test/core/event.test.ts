@@ -74,6 +74,8 @@ describe('an event to publish', () => {
       Promise.resolve(1),
       new Map([['a', 1]]),
       new Set([1]),
+      /a/,
+      new URLSearchParams('a=1'),
     ]) {
       expect(codeOf({ data })).toBe('ERR_DATA')
     }
