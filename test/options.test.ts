@@ -57,6 +57,18 @@ const entrances: Record<string, (options: never) => unknown> = {
   statusPage: (options) => statusPage(eventStream, options),
 }
 
+describe('an option of a route that cannot work', () => {
+  test.each([
+    [{ startFrom: 10 }, 'startFrom is 10; give { last: 10 }'],
+    [{ track: { user: 'a' } }, 'track.type is missing; give a text, or a function'],
+    [{ track: { type: 7 } }, 'track.type is 7; give a text, or a function'],
+  ])('is refused with what to give: %p', (options, message) => {
+    expect(() => eventStream('a', options as never)).toThrow(
+      expect.objectContaining({ code: 'ERR_OPTION', message: expect.stringContaining(message) }),
+    )
+  })
+})
+
 describe('an option that does not exist', () => {
   test.each(Object.keys(entrances))('is refused by %s, with those that there are', async (name) => {
     const use = async () => entrances[name]?.({ noSuchOption: undefined } as never)

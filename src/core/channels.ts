@@ -141,7 +141,7 @@ export function channelName<Template extends string>(
   template: Template,
   values: ChannelValues<Template>,
 ): NamesOf<Template> {
-  const texts = Object.entries(values).map(([key, value]) => [key, textOf(value)])
+  const texts = Object.entries(values ?? {}).map(([key, value]) => [key, textOf(value)])
   return compileTemplate(template)(Object.fromEntries(texts)) as NamesOf<Template>
 }
 

@@ -1,3 +1,4 @@
+import { EventStreamError } from '../core/errors.js'
 import { checkChoice, checkFunction, checkNames, checkWhole } from '../core/options.js'
 import type { ConnectionState } from '../hub/connection.js'
 import type { Transport } from '../hub/sink.js'
@@ -75,6 +76,10 @@ export function checkRouteOptions(
   checkFunction('onOpen', onOpen)
   checkFunction('onClose', onClose)
   if (retryMs !== undefined) checkWhole('retryMs', retryMs, 0, 86_400_000)
+  if (typeof startFrom === 'number') {
+    const message = `startFrom is ${startFrom}; give { last: ${startFrom} } for so many events.`
+    throw new EventStreamError('ERR_OPTION', message)
+  }
   if (typeof startFrom === 'object' && startFrom !== null) {
     checkWhole('startFrom.last', startFrom.last, 0)
   } else if (startFrom !== undefined) checkChoice('startFrom', startFrom, ['now', 'earliest'])

@@ -1,5 +1,5 @@
 import { EventStreamError, quote } from '../core/errors.js'
-import { checkFunction, checkNames } from '../core/options.js'
+import { checkNames } from '../core/options.js'
 import type { RequestLike } from './request.js'
 
 type User = string | number | undefined
@@ -26,7 +26,11 @@ export function checkTrack(track: RouteTrack<never> | undefined): void {
   if (track === undefined) return
   checkNames('track', track, ['type', 'user', 'metadata'])
   const { type, user } = track
-  if (typeof type !== 'string') checkFunction('track.type', type ?? null)
+  if (typeof type !== 'string' && typeof type !== 'function') {
+    const given = type === undefined ? 'missing' : quote(type)
+    const message = `track.type is ${given}; give a text, or a function from the request to it.`
+    throw new EventStreamError('ERR_OPTION', message)
+  }
   if (typeof user === 'object') {
     throw new EventStreamError(
       'ERR_OPTION',

@@ -134,6 +134,12 @@ describe('a channel template', () => {
     expect(() => compileTemplate('{constructor}')({})).toThrow(/needs one value/)
   })
 
+  test('refuses a template without any values', () => {
+    expect(() => channelName('dm-{me}', undefined as never)).toThrow(
+      expect.objectContaining({ code: 'ERR_CHANNEL' }),
+    )
+  })
+
   test('refuses values that make no channel name', () => {
     const template = compileTemplate('room-{id}')
     expect(() => template({ id: 'a\r\nb' })).toThrow(/is no channel name/)
