@@ -137,7 +137,7 @@ describe('over TLS', () => {
     const two = createSecureServer({ ...certificate, allowHTTP1: true })
     two.on('request', (_req, res) => void begin(res as unknown as ServerResponse))
     expect(await trusting(await start(two))).toMatch(/\nok {7}http\/2 {10}Negotiated/)
-  })
+  }, 30_000)
 
   test('says that a certificate is not trusted', async () => {
     const url = await start(createHttpsServer(certificate))
