@@ -243,12 +243,13 @@ export class ActiveChannel {
 
   #take({ entries, gap, head }: Page, after: EntryId, target: EntryId): Reached {
     this.#advanceAlong(entries)
-    if (this.knows(head)) return 'head'
-    if (gap !== undefined) {
-      if (this.#position !== after) return 'elsewhere'
+    // Before its head is compared: a log that went back has one that is known.
+    if (gap !== undefined && this.#position === after) {
       this.#jump(head, gap)
       return 'head'
     }
+    if (this.knows(head)) return 'head'
+    if (gap !== undefined) return 'elsewhere'
     const last = entries.at(-1)
     if (last === undefined) return 'head'
     if (!this.knows(last.id)) return 'elsewhere'

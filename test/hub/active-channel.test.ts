@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals'
 import { ActiveChannel } from '../../src/hub/active-channel.js'
 import { largestPage, pageLimit } from '../../src/hub/page-limits.js'
-import type { LogListener } from '../../src/log/event-log.js'
+import type { LogListener, Page } from '../../src/log/event-log.js'
 import { memoryEventLog } from '../../src/log/memory.js'
 import { until } from '../support/until.js'
 import { wrapLog } from '../support/wrap-log.js'
@@ -12,6 +12,8 @@ async function setUp(entries = 3) {
   const data = Array.from({ length: entries }, (_, i) => ({ data: `${i + 1}` }))
   const appended = await inner.append('a', data)
   const calls = { reads: 0, failing: 0 }
+  /** What is read instead of what is there. */
+  const page: { answer: Page | undefined } = { answer: undefined }
   /** The answer about the head is on its way until the gate opens. */
   const heads = { asked: 0, gate: Promise.resolve() }
   let listener: LogListener | undefined
@@ -22,9 +24,9 @@ async function setUp(entries = 3) {
         calls.failing -= 1
         throw new Error('away')
       }
-      const page = await inner.read(channel, from, limit)
+      const found = page.answer ?? (await inner.read(channel, from, limit))
       await new Promise((resolve) => setImmediate(resolve))
-      return page
+      return found
     },
     heads: async (channels) => {
       const found = await inner.heads(channels)
@@ -48,6 +50,7 @@ async function setUp(entries = 3) {
   return {
     inner,
     calls,
+    page,
     heads,
     errors,
     channel,
@@ -138,6 +141,19 @@ describe('an active channel', () => {
     live().suspect()
     await until(() => pushed.length === 1)
     expect(pushed).toEqual(['data: 1\n'])
+  })
+
+  test('announces at once that the log went back to a place that it knows', async () => {
+    const { channel, inner, page, pushed, live, ids } = await setUp()
+    await opened(channel)
+    for (const data of ['4', '5']) await inner.append('a', [{ data }])
+    const { entries } = await inner.read('a', ids[2] as string, pageLimit)
+    live().append(entries)
+    page.answer = { entries: entries.slice(0, 1), gap: 'unknown', head: entries[0]?.id as string }
+    live().suspect()
+    await until(() => pushed.length > 2)
+    expect(pushed).toEqual(['data: 4\n', 'data: 5\n', 'unknown'])
+    expect(channel.position).toBe(entries[0]?.id)
   })
 
   test('tries again when the log cannot be read, and says so', async () => {
