@@ -37,7 +37,7 @@ async function attack(
   await until(() => attacked.data.length >= n && other.data.length >= n)
   expect([attacked.data, other.data]).toEqual([numbers, numbers])
   for (const { control } of [attacked, other]) expect(control).toHaveLength(1)
-  expect([app.hasEnded, app.health, (await app.state()).isHealthy]).toEqual([false, [], true])
+  await app.expectWell()
 }
 
 for (const driver of ['ioredis', 'redis'] as const) {

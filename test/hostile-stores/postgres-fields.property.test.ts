@@ -1,12 +1,13 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 import pg from 'pg'
-import { EventStreamError, type StoredEvent } from '../../src/index.js'
+import type { StoredEvent } from '../../src/index.js'
 import { setUpPostgres } from '../../src/postgres.js'
 import { describeWithPostgres } from '../support/describe-with-postgres.js'
 import { damaged, hostileText } from '../support/hostile-values.js'
 import { PostgresServer } from '../support/postgres-server.js'
 import { openDriverLog } from '../support/store-app.js'
+import { unlessRefused } from '../support/unless-refused.js'
 import { until } from '../support/until.js'
 
 const page = { maxEvents: 100, maxLength: 100_000 }
@@ -66,17 +67,6 @@ describeWithPostgres('what others write into the rows of a channel', () => {
     await server.stop()
   })
 
-  /** @returns Undefined when it was refused in the terms of this package. */
-  async function ofOurs<Result>(call: Promise<Result>): Promise<Result | undefined> {
-    try {
-      return await call
-    } catch (error) {
-      expect(error).toBeInstanceOf(EventStreamError)
-      expect((error as EventStreamError).code).not.toBe('ERR_LOG_UNAVAILABLE')
-      return undefined
-    }
-  }
-
   test('costs the channel no more than what it had', async () => {
     let runs = 0
     const changes = fc.array(fc.tuple(change, fc.integer({ min: 0, max: 3 })), {
@@ -118,9 +108,9 @@ describeWithPostgres('what others write into the rows of a channel', () => {
         log.renew([{ channel: name, token: 't', leaseMs: 60_000 }]),
         log.claim(name, { token: 'other', leaseMs: 60_000, limits }),
       ]
-      for (const look of looks) await ofOurs<unknown>(look)
+      for (const look of looks) await unlessRefused<unknown>(look)
       const [head] = await log.heads([name])
-      const appended = await ofOurs(log.append(name, [{ data: '4' }, { data: '5' }]))
+      const appended = await unlessRefused(log.append(name, [{ data: '4' }, { data: '5' }]))
       // A stream takes nothing, nor a channel that is at the last of all numbers.
       if (appended !== undefined) {
         const { entries, gap } = await log.read(name, String(head), page)

@@ -1,4 +1,5 @@
 import { createInterface } from 'node:readline'
+import { expect } from '@jest/globals'
 import { spawnTypeScript } from './spawn-typescript.js'
 import { connect, type SseClient } from './sse-client.js'
 import {
@@ -49,8 +50,20 @@ export class StoreApp {
     return client.opened()
   }
 
+  /** Ends the only stream of a channel, and waits until the process keeps nothing of the channel. */
+  async leave(channel: string, client: SseClient): Promise<void> {
+    client.destroy()
+    await until(async () => !(await this.state()).channels.includes(channel))
+  }
+
   async state(): Promise<StoreAppState> {
     return (await fetch(this.#url)).json() as Promise<StoreAppState>
+  }
+
+  /** It serves, and its store was there all the time. */
+  async expectWell(): Promise<void> {
+    const { isHealthy } = await this.state()
+    expect([this.hasEnded, this.health, isHealthy]).toEqual([false, [], true])
   }
 
   kill(): void {

@@ -18,6 +18,8 @@ export type StoreAppNews =
 /** What `GET /` answers. */
 export interface StoreAppState {
   readonly isHealthy: boolean
+  /** Channels in use. */
+  readonly channels: readonly string[]
   readonly unreadable: number
 }
 
@@ -50,6 +52,7 @@ export async function serveFromStore(driver: StoreDriver, url: string): Promise<
     if (req.url !== '/') return void route(req, res)
     const state: StoreAppState = {
       isHealthy: eventStream.health().isHealthy,
+      channels: eventStream.connections().flatMap(({ channels }) => channels),
       unreadable: eventStream.metrics().errors.unreadable,
     }
     res.end(JSON.stringify(state))
