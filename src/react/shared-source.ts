@@ -140,7 +140,8 @@ export class SharedSource implements Shared {
       ...(Object.fromEntries(given) as SharedOptions),
       position,
       headers: async () => (await askFor(this.options.headers)) ?? {},
-      body: () => askFor(this.options.body),
+      // Whether there is one is part of the key.
+      body: this.options.body === undefined ? undefined : () => askFor(this.options.body),
       retryOn: (error, response) => this.options.retryOn?.(error, response),
       fetch: (input, init) => (this.options.fetch ?? globalThis.fetch)(input, init),
     })
