@@ -13,6 +13,7 @@ import { checkRouteOptions, type RouteOptions } from './middleware/route-options
 import { toTrack } from './middleware/track.js'
 import { runningKey } from './resumable/running.js'
 import type { MakeSource, Source, SourceContext } from './resumable/source.js'
+import { checkSourced } from './resumable/status.js'
 import type { StreamTrack } from './resumable/stream-track.js'
 import { Streams, type StreamsHost } from './resumable/streams.js'
 
@@ -126,7 +127,7 @@ export class EventStreams extends Streams {
     if (cursor !== undefined || source === undefined) {
       // HEAD is not answered by where the client is.
       const position = method === 'HEAD' ? undefined : cursor
-      return (asker) => this.#placeOf(id, position, asker)
+      return (asker) => this.#placeOf(id, position, asker, source !== undefined)
     }
     if (method === 'HEAD') return async () => undefined
     const given = await track()
@@ -138,13 +139,18 @@ export class EventStreams extends Streams {
     }
   }
 
-  /** @returns Where a client begins, unless that is at its position. */
+  /**
+   * @param isSourced - Whether the route serves streams with a source only.
+   * @returns Where a client begins, unless that is at its position.
+   */
   async #placeOf(
     id: string,
     cursor: Cursor | 'invalid' | undefined,
     { isHeld, gone }: Asker,
+    isSourced: boolean,
   ): Promise<Cursor | 'invalid' | 'over' | undefined> {
     const place = await (isHeld ? this.logged(id) : this.known(id))
+    if (isSourced) checkSourced(id, place)
     if (cursor === undefined) return { id: place.origin }
     if (cursor === 'invalid') return undefined
     // One in channels. To begin with what comes now would be a loss that nobody is told of.

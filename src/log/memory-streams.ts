@@ -4,7 +4,14 @@ import { encodeEnding, endId, isEndId } from '../core/stream-end.js'
 import type { StoredEvent } from './event-log.js'
 import type { MemoryChannel, MemoryStream } from './memory-channel.js'
 import { randomNonce } from './nonce.js'
-import type { Claim, Claimed, Produced, Production, StreamInfo } from './stream-log.js'
+import {
+  type Claim,
+  type Claimed,
+  type Produced,
+  type Production,
+  type StreamInfo,
+  sharedToken,
+} from './stream-log.js'
 
 /** Gets what was added to a channel. */
 type Added = (channel: MemoryChannel, entries: readonly StoredEvent[]) => void
@@ -132,6 +139,7 @@ function isSame(end: StoredEvent | undefined, given: StoredEvent): boolean {
 
 function infoOf({ stream, head, closed, last }: MemoryChannel): StreamInfo | undefined {
   if (stream === undefined) return undefined
-  const { origin, startedAt } = stream
-  return { origin, head, startedAt, end: closed ? last : undefined }
+  const { origin, startedAt, token } = stream
+  const isShared = token === sharedToken
+  return { origin, head, startedAt, end: closed ? last : undefined, isShared }
 }

@@ -37,7 +37,12 @@ export interface StreamInfo {
   readonly startedAt: number
   /** Its last entry, once it has ended. */
   readonly end: StoredEvent | undefined
+  /** Whether it was claimed with {@link sharedToken}. A log without a registry has no such streams. */
+  readonly isShared?: boolean | undefined
 }
+
+/** What a stream without a source of its own, a job, is claimed with: any process that knows its id may append to it. */
+export const sharedToken = 'registered'
 
 /**
  * - `owned`: the token's owner is its producer.

@@ -14,6 +14,7 @@ import {
   type StreamInfo,
   type StreamLimits,
   type StreamLog,
+  sharedToken,
 } from '../log/stream-log.js'
 import type { GuardianRound } from '../observe/messages.js'
 import type { Observer } from '../observe/observer.js'
@@ -21,7 +22,7 @@ import { AheadReaders, type ProducerLimits } from '../resumable/ahead.js'
 import { Calls } from './calls.js'
 import type { ResolvedRegistryOptions } from './options.js'
 import { Sender } from './sender.js'
-import { sharedToken, stateOf } from './shared.js'
+import { stateOf } from './shared.js'
 import { Tracker } from './tracker.js'
 
 /** A log that keeps channels, streams, and who streams what. */

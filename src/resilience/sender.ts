@@ -6,8 +6,9 @@ import { streamName } from '../core/log-names.js'
 import { encodeEnding, endId, isEndId, type StreamEnding } from '../core/stream-end.js'
 import type { StoredEvent } from '../log/event-log.js'
 import { randomNonce } from '../log/nonce.js'
+import { sharedToken } from '../log/stream-log.js'
 import type { RegisteredStreams } from './registered-streams.js'
-import { sharedToken, stateOf, unknownStream } from './shared.js'
+import { stateOf, unknownStream } from './shared.js'
 
 /** Streams whose last entry is remembered. */
 const maxRemembered = 1000

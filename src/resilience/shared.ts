@@ -2,9 +2,6 @@ import { EventStreamError, quote } from '../core/errors.js'
 import { endingOf, type StreamEnd } from '../core/stream-end.js'
 import type { StoredEvent } from '../log/event-log.js'
 
-/** What a stream that is registered without a source is claimed with: whoever knows its id may append to it. */
-export const sharedToken = 'registered'
-
 export function stateOf(end: StoredEvent): StreamEnd {
   return endingOf(end)?.state ?? 'orphaned'
 }

@@ -5,10 +5,11 @@ import { checkNewStream, streamName } from '../core/log-names.js'
 import { checkNames, checkWhole } from '../core/options.js'
 import { type StreamEnd, streamEnds } from '../core/stream-end.js'
 import type { EventStream } from '../event-stream.js'
+import { sharedToken } from '../log/stream-log.js'
 import { registeredStreamsOf } from './parts.js'
 import { checkFields, checkUser, newRecord, type RegisteredStream, toRegistered } from './record.js'
 import type { RegisteredStreams } from './registered-streams.js'
-import { sharedToken, stateOf } from './shared.js'
+import { stateOf } from './shared.js'
 
 /** A stream that is to be registered. */
 export interface NewStream {
@@ -53,8 +54,8 @@ export class StreamRegistry {
    * Registers a stream that has no source of its own: `sendStreamEvent` appends to it, from any process, and it
    * lives as long as something is appended or `heartbeat` is called. Of all who try, one registers it.
    *
-   * @returns False when there is or was a stream of this id.
-   * @throws EventStreamError `ERR_CHANNEL`; `ERR_OPTION` for a type or user that is none, or a name that it does not know;
+   * @returns False when there is or was a job of this id.
+   * @throws EventStreamError `ERR_STREAM_EXISTS` when a stream with a source has this id; `ERR_CHANNEL`; `ERR_OPTION` for a type or user that is none, or a name that it does not know;
    *   `ERR_DATA` for metadata that cannot be kept.
    */
   async register(stream: NewStream): Promise<boolean> {
@@ -81,7 +82,11 @@ export class StreamRegistry {
     }
     // In the log it is somebody else's, who has not registered it.
     if (isNew) await calls.remove.call(id)
-    return false
+    if (info.isShared) return false
+    throw new EventStreamError(
+      'ERR_STREAM_EXISTS',
+      `${quote(id)} is the id of a stream with a source; give jobs ids of their own, such as "job-8" beside "answer-8".`,
+    )
   }
 
   /**

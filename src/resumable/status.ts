@@ -1,4 +1,5 @@
 import type { EntryId } from '../core/entry-id.js'
+import { EventStreamError, quote } from '../core/errors.js'
 import { shownName } from '../core/log-names.js'
 import { endingOf, isEndId, type StreamEnd } from '../core/stream-end.js'
 import type { StreamInfo } from '../log/stream-log.js'
@@ -20,6 +21,8 @@ export interface StreamPlace {
   readonly origin: EntryId
   /** Its last chunk, or its end. */
   readonly head: EntryId
+  /** Whether it is a job: it has no source. */
+  readonly isShared?: boolean | undefined
 }
 
 /** A stream that was asked for: this process may be its producer, or somebody else. */
@@ -31,6 +34,19 @@ export interface OpenedStream extends StreamPlace {
   readonly hasEnded: boolean
   /** Of one that this call has started: resolves when it has ended and the log has that, if it can. */
   readonly ended: Promise<unknown> | undefined
+}
+
+/**
+ * A job has no source: it is registered, and any process may append to it.
+ *
+ * @throws EventStreamError `ERR_STREAM_EXISTS`.
+ */
+export function checkSourced(id: string, info: Pick<StreamPlace, 'isShared'> | undefined): void {
+  if (info?.isShared !== true) return
+  throw new EventStreamError(
+    'ERR_STREAM_EXISTS',
+    `${quote(id)} is the id of a job, which has no source; give streams with a source ids of their own, such as "answer-8" beside "job-8".`,
+  )
 }
 
 export function opened(name: string, { origin, head }: StreamPlace): OpenedStream {

@@ -20,6 +20,7 @@ import { readEntries, toReadable } from './reader.js'
 import { type RunningKey, RunningStreams, runningKey } from './running.js'
 import { iterate, type MakeSource, type Source } from './source.js'
 import {
+  checkSourced,
   type OpenedStream,
   opened,
   type StreamPlace,
@@ -124,8 +125,8 @@ export class Streams {
   /**
    * Starts a stream, unless there is one of this id already. Of all who try, in any process, one starts it.
    *
-   * @throws EventStreamError `ERR_CHANNEL`; `ERR_OPTION` or `ERR_DATA` when it cannot be registered like that;
-   *   `ERR_STREAM_LIMIT` or `ERR_STREAM_KEY_LIMIT` when too many run; `ERR_UNAVAILABLE` when the event stream
+   * @throws EventStreamError `ERR_STREAM_EXISTS` when the id is that of a job; `ERR_CHANNEL`; `ERR_OPTION` or `ERR_DATA`
+   *   when it cannot be registered like that; `ERR_STREAM_LIMIT` or `ERR_STREAM_KEY_LIMIT` when too many run; `ERR_UNAVAILABLE` when the event stream
    *   closes; what the log throws.
    */
   async open(
@@ -292,6 +293,7 @@ export class Streams {
     if (local !== undefined) return opened(name, local)
     const known = async () => {
       const info = await log.inspect(name)
+      checkSourced(shownName(name), info)
       return info && opened(name, info)
     }
     return this.#running.start(key, known, () => this.#claim(log, name, source, tracked))
@@ -310,6 +312,7 @@ export class Streams {
     let claim: { token: string; info: StreamInfo } | undefined
     try {
       const { outcome, info } = await log.claim(name, { token, leaseMs, limits })
+      checkSourced(shownName(name), info)
       if (outcome !== 'owned') return opened(name, info)
       claim = { token, info }
     } catch (error) {

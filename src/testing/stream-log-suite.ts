@@ -3,6 +3,7 @@ import { formatEntryId, seqOf } from '../core/entry-id.js'
 import { encodeEnding, endId, isEndId, parseEnding } from '../core/stream-end.js'
 import type { StoredEvent } from '../log/event-log.js'
 import type { Claim, Production, StreamInfo, StreamLog } from '../log/stream-log.js'
+import { sharedStreams } from './shared-streams.js'
 import { all, collector, entry, numbers, type Test, until } from './suite.js'
 
 /** Makes a log of its own for one test. The suite closes it. */
@@ -297,6 +298,7 @@ function keeping(withLog: WithLog): void {
 
 /** What a log promises that keeps channels of other publishers too. */
 function channelsBeside(withLog: WithLog): void {
+  sharedStreams(withLog)
   withLog(
     'tells streams from channels, though names differ by one control character',
     async (log, a) => {
@@ -355,6 +357,4 @@ function made(after: string, count: number): StoredEvent[] {
   })
 }
 
-function ended(after: string): StoredEvent[] {
-  return [{ id: endId(after), prevId: after, ...completed }]
-}
+const ended = (after: string): StoredEvent[] => [{ id: endId(after), prevId: after, ...completed }]

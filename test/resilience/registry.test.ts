@@ -47,7 +47,9 @@ describe('the registry', () => {
     const { registry, eventStream } = setUpRegistry()
     const source = new Faucet<string>()
     await eventStream.streams.create('answer', source)
-    expect(await registry.register({ streamId: 'answer' })).toBe(false)
+    await expect(registry.register({ streamId: 'answer' })).rejects.toThrow(
+      'a stream with a source',
+    )
     expect(await registry.getStream('answer')).toBeUndefined()
     source.end()
   })

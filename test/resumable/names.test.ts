@@ -139,6 +139,51 @@ function neverMeet(name: StoreName | 'memory'): void {
     expect(after.control[1]?.event).toBe('stream-reset')
   })
 
+  test('leave ids to jobs: a route with a source neither reads a job nor takes its place', async () => {
+    const { eventStream, get, errors, registry, sendStreamEvent, id } = await serve()
+    const [job, over] = [id('job-8'), id('job-9')]
+    for (const streamId of [job, over]) await registry.register({ streamId, userId: 'ann' })
+    const secret = await sendStreamEvent(job, 'secret', 'for Ann')
+    await sendStreamEvent(over, 'secret', 'for Ann', true)
+    const exists = { code: 'ERR_STREAM_EXISTS', status: 409 }
+    for (const name of [job, over]) {
+      const before = `0-${secret.split('-')[1]}`
+      expect((await get(`/answers/${name}`)).status).toBe(409)
+      expect((await get(`/answers/${name}`, { lastEventId: before })).status).toBe(409)
+      for (const start of ['create', 'open'] as const) {
+        const starting = eventStream.streams[start](name, ['text'])
+        await expect(starting).rejects.toMatchObject(exists)
+        await expect(starting).rejects.toThrow(`"${name}" is the id of a job`)
+      }
+      const request = () => new Request('http://x/')
+      const fetching = eventStream.streams.fetch(request(), name, () => ['text'])
+      await expect(fetching).rejects.toMatchObject(exists)
+      const follower = await get(`/following/${name}`)
+      await follower.received(1)
+      expect(follower.data).toEqual(['for Ann'])
+    }
+    expect(errors).toMatchObject([exists, exists, exists, exists])
+  })
+
+  test('keep ids from jobs: whoever registers a job is told that a stream with a source has its id', async () => {
+    const { get, faucet, registry, sendStreamEvent, id } = await serve()
+    const [running, over] = [id('job-8'), id('job-9')]
+    for (const name of [running, over]) await get(`/answers/${name}`)
+    const [source, ended] = [await faucet(running), await faucet(over)]
+    ended.give('text')
+    ended.end()
+    await (await get(`/following/${over}`)).end()
+    for (const streamId of [running, over]) {
+      const registering = registry.register({ streamId, userId: 'ann' })
+      await expect(registering).rejects.toMatchObject({ code: 'ERR_STREAM_EXISTS' })
+      await expect(registering).rejects.toThrow(`"${streamId}" is the id of a stream with a source`)
+      expect(await registry.getStream(streamId)).toBeUndefined()
+    }
+    const sending = sendStreamEvent(running, 'secret', 'for Ann')
+    await expect(sending).rejects.toMatchObject({ code: 'ERR_STREAM_PRODUCED' })
+    source.end()
+  })
+
   test('are both shown by the name that they were given', async () => {
     const { eventStream, get, faucet, opened, errors, id } = await serve()
     const a = id('a')

@@ -5,7 +5,15 @@ import { quoteName } from '../../core/log-names.js'
 import type { StoredEvent } from '../event-log.js'
 import { type Intake, unreadableFrom } from '../intake.js'
 import { randomNonce } from '../nonce.js'
-import type { Claim, Claimed, Lease, Produced, Production, StreamInfo } from '../stream-log.js'
+import {
+  type Claim,
+  type Claimed,
+  type Lease,
+  type Produced,
+  type Production,
+  type StreamInfo,
+  sharedToken,
+} from '../stream-log.js'
 import { escapeTexts, idOf, packEntries, parseEntry, unknownPlace } from './format.js'
 import { lockMs, type Task } from './link.js'
 import type { Row } from './statements.js'
@@ -124,7 +132,8 @@ export class PostgresStreams {
       const what = `The state of the stream ${quoteName(channel)}`
       this.#host.intake.drop(what, 'it counts as orphaned, or lost')
     }
-    return { origin, head, startedAt: Number(row.started), end }
+    const isShared = row.token === sharedToken
+    return { origin, head, startedAt: Number(row.started), end, isShared }
   }
 
   /** @param values - Gets how many milliseconds a lock may be waited for. */

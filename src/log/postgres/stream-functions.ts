@@ -71,7 +71,7 @@ END $$;
 
 -- How a stream stands: no row where there is none. Only one that is due is locked.
 CREATE FUNCTION {schema}.inspect(p_name text, p_wait_ms integer) RETURNS TABLE (
-  origin text, id text, started bigint, ended boolean, prev text, escaped boolean, event text, data text
+  origin text, id text, started bigint, token text, ended boolean, prev text, escaped boolean, event text, data text
 ) LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
@@ -84,7 +84,7 @@ BEGIN
   END IF;
   IF c.lease_token IS NOT NULL THEN
     RETURN QUERY SELECT c.origin_seq || '-' || c.origin_nonce, c.head_seq || '-' || c.head_nonce,
-      (extract(epoch FROM c.started_at) * 1000)::bigint, c.closed_at IS NOT NULL,
+      (extract(epoch FROM c.started_at) * 1000)::bigint, c.lease_token, c.closed_at IS NOT NULL,
       e.seq - 1 || '-' || e.prev_nonce, e.escaped, e.event, e.data
     FROM (VALUES (c.id)) AS k (id)
     LEFT JOIN {schema}.entry e ON e.channel = k.id AND e.seq = c.head_seq AND c.closed_at IS NOT NULL;

@@ -4,7 +4,15 @@ import { quoteName } from '../../core/log-names.js'
 import { isEndId } from '../../core/stream-end.js'
 import { type Intake, unreadableFrom } from '../intake.js'
 import { randomNonce } from '../nonce.js'
-import type { Claim, Claimed, Lease, Produced, Production, StreamInfo } from '../stream-log.js'
+import {
+  type Claim,
+  type Claimed,
+  type Lease,
+  type Produced,
+  type Production,
+  type StreamInfo,
+  sharedToken,
+} from '../stream-log.js'
 import type { Confirmations } from './confirmations.js'
 import type { RedisDriver } from './driver.js'
 import { channelKeys, packEntry, parseStored } from './format.js'
@@ -25,6 +33,7 @@ type InfoReply = readonly [
   origin: EntryId,
   startedAt: string,
   last: string,
+  token: string,
 ]
 
 /**
@@ -142,7 +151,7 @@ export class RedisStreams {
   }
 
   /** An origin that cannot be read is a place that no log has, and an end says nothing but that it is one. */
-  #infoOf(channel: string, [, head, from, startedAt, last]: InfoReply): StreamInfo {
+  #infoOf(channel: string, [, head, from, startedAt, last, token]: InfoReply): StreamInfo {
     const origin = isEntryId(String(from)) ? from : unknownPlace
     const stored = isEndId(head) ? parseStored(head, last) : undefined
     const end = isEndId(head) ? (stored ?? unreadableFrom(origin, head)) : undefined
@@ -152,7 +161,8 @@ export class RedisStreams {
         'it counts as orphaned, or lost',
       )
     }
-    return { origin, head, startedAt: Number(startedAt) || 0, end }
+    const isShared = token === sharedToken
+    return { origin, head, startedAt: Number(startedAt) || 0, end, isShared }
   }
 
   #renew(driver: RedisDriver, leases: readonly Lease[]): Promise<unknown> {

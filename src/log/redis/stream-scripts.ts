@@ -11,10 +11,10 @@ export interface StreamScripts {
 }
 
 const info = `
--- Head, origin, start, and the last entry or nothing.
+-- Head, origin, start, the last entry or nothing, and the token.
 local function info(meta, outcome)
-  local head, origin, startedAt, last = unpack(redis.call('HMGET', meta, 'h', 'o', 's', 'e'))
-  return { outcome, head, origin, startedAt, last or '' }
+  local head, origin, startedAt, last, token = unpack(redis.call('HMGET', meta, 'h', 'o', 's', 'e', 'p'))
+  return { outcome, head, origin, startedAt, last or '', token }
 end
 `
 
