@@ -108,6 +108,19 @@ const services = {
     debianPackage: 'redis-server',
     install: { darwin: 'brew install redis', win32: 'apt-get install redis-server, in WSL' },
   },
+  varnish: {
+    tests: 'The tests behind a cache',
+    title: 'Varnish (7.0 or later)',
+    programs: ['varnishd'],
+    places: {
+      // Which is in the PATH of root only.
+      linux: ['/usr/sbin/varnishd'],
+      darwin: ['/opt/homebrew/sbin/varnishd', '/usr/local/sbin/varnishd'],
+    },
+    variable: 'VARNISHD_PATH',
+    debianPackage: 'varnish',
+    install: { darwin: 'brew install varnish', win32: 'apt-get install varnish, in WSL' },
+  },
 }
 
 /** A program in each folder of a folder, that of the highest version first. */

@@ -84,7 +84,7 @@ export class EventStreamError extends Error {
   readonly code: EventStreamErrorCode
   /** HTTP status that answers a request which failed with this error. */
   readonly status: number
-  /** Response headers that belong to the status: `Allow` of a 405. */
+  /** Response headers that belong to the status: `Allow` of a 405. No cache may keep what answers an error. */
   readonly headers: Readonly<Record<string, string>>
   /** Of `ERR_PUBLISH_PARTIAL`: the events, which are in the log. */
   readonly published: readonly { readonly id: EntryId }[] | undefined
@@ -93,7 +93,7 @@ export class EventStreamError extends Error {
     super(message, 'cause' in options ? { cause: options.cause } : undefined)
     this.code = code
     this.status = statusOf[code] ?? 500
-    this.headers = options.headers ?? {}
+    this.headers = { 'Cache-Control': 'no-store', ...options.headers }
     this.published = options.published
   }
 

@@ -1,10 +1,18 @@
 import type { ServerResponse } from 'node:http'
-import { asError } from '../core/errors.js'
 import type { ChannelResolver } from './channel-source.js'
 import type { GripFront } from './grip/front.js'
 import { type EventStreamHandler, toHandler } from './handler.js'
 import { checkMethod, type RequestLike, type ResponseLike } from './request.js'
-import { answerHead, answerOver, checkHead, isGone, onGone, sendAway, setHead } from './response.js'
+import {
+  answerHead,
+  answerOver,
+  isGone,
+  onGone,
+  refusal,
+  sendAway,
+  setHead,
+  takeOver,
+} from './response.js'
 import { ResponseSink } from './response-sink.js'
 import {
   type Asked,
@@ -43,23 +51,26 @@ export class Endpoint<Req extends RequestLike> {
     if (options.track !== undefined) host.tracker.expect()
   }
 
-  readonly handler: EventStreamHandler<Req> = toHandler((req, res) => this.serve(req, res))
+  readonly handler: EventStreamHandler<Req> = toHandler((req, res) =>
+    // Of the methods that are used here, HTTP/2's has the same.
+    this.#serve(req, res as ServerResponse),
+  )
 
   /**
    * @returns The open stream; undefined when the request is answered otherwise: HEAD, a client that
    *   is sent away for now, a client that has gone, a stream that a GRIP proxy holds.
    */
-  async serve(req: Req, res: ResponseLike): Promise<OpenStream | undefined> {
+  async serve(req: Req, response: ResponseLike): Promise<OpenStream | undefined> {
+    const res = response as ServerResponse
     try {
-      // Of the methods that are used here, HTTP/2's has the same.
-      return await this.#serve(req, res as ServerResponse)
+      takeOver(res)
+      return await this.#serve(req, res)
     } catch (thrown) {
-      throw asError(thrown)
+      throw refusal(res, thrown)
     }
   }
 
   async #serve(req: Req, res: ServerResponse): Promise<OpenStream | undefined> {
-    checkHead(res)
     checkMethod(req)
     const reply = this.#reply(req, res)
     const { admission, gate, grip } = this.#host

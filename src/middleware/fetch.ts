@@ -2,9 +2,10 @@ import { asError, EventStreamError, quote } from '../core/errors.js'
 import { checkFunction } from '../core/options.js'
 import { encodeRetry } from '../core/wire.js'
 import type { Frame, Sink } from '../hub/sink.js'
+import { noStore } from './caching.js'
 import type { ChannelResolver } from './channel-source.js'
 import { checkMethod, type RequestHead } from './request.js'
-import { refusalOf, streamHeaders } from './response.js'
+import { byPosition, refusalOf, streamHeaders } from './response.js'
 import { type Begin, type Reply, Route, type RouteHost } from './route.js'
 import { checkRouteOptions, type RouteOptions } from './route-options.js'
 
@@ -49,7 +50,7 @@ export async function answerFetch(
     throw asError(thrown)
   }
   // nginx's status for a client that has gone: nobody gets it.
-  return reply.response ?? new Response(null, { status: 499 })
+  return reply.response ?? new Response(null, { status: 499, headers: noStore })
 }
 
 /**
@@ -57,8 +58,9 @@ export async function answerFetch(
  * fit for strangers, and of those none that is about the server.
  */
 export function errorResponse(error: unknown): Response {
-  const { status, headers, message } = refusalOf(error)
-  return new Response(message, { status, headers })
+  const { status, headers, vary, message } = refusalOf(error)
+  const dependsOn = vary === '' ? {} : { Vary: vary }
+  return new Response(message, { status, headers: { ...headers, ...dependsOn } })
 }
 
 /**
@@ -112,7 +114,7 @@ class FetchReply implements Reply {
   }
 
   over(): void {
-    this.response = new Response(null, { status: 204 })
+    this.response = new Response(null, { status: 204, headers: { ...noStore, Vary: byPosition } })
   }
 
   open(): FetchSink {

@@ -1,7 +1,6 @@
 import type { ServerResponse } from 'node:http'
-import { asError } from '../core/errors.js'
 import type { RequestLike, ResponseLike } from './request.js'
-import { checkHead, refuse } from './response.js'
+import { refusal, refuse, takeOver } from './response.js'
 
 /**
  * A handler for Express, Connect, Next.js pages, plain `node:http` and `node:http2`.
@@ -22,10 +21,10 @@ export function toHandler<Req>(
   async function handle(req: Req, res: ResponseLike, next?: (error?: unknown) => void) {
     try {
       // Of the methods that are used here, HTTP/2's has the same.
-      checkHead(res as ServerResponse)
+      takeOver(res as ServerResponse)
       await serve(req, res)
     } catch (thrown) {
-      const error = asError(thrown)
+      const error = refusal(res as ServerResponse, thrown)
       if (next !== undefined) {
         next(error)
         return

@@ -1,10 +1,14 @@
 import { ServerResponse } from 'node:http'
-import { EventStreamError, quote } from '../core/errors.js'
+import { asError, EventStreamError, type EventStreamErrorCode, quote } from '../core/errors.js'
 import { encodeRetry } from '../core/wire.js'
+import { addVary, forbidStore, forbidStoreByOthers, noStore, saidOfStream } from './caching.js'
 import { onCutOff } from './cut-off.js'
 import type { RequestLike } from './request.js'
 
-/** Headers of a stream. What the application has set before stays, but for the content type. */
+/**
+ * Headers of a stream. What the application has set before stays, but for the content type, and what would let caches
+ * give the stream to others.
+ */
 export const streamHeaders = {
   // Without no-transform, compression middleware and proxies hold events back.
   'Cache-Control': 'no-store, no-transform',
@@ -21,9 +25,30 @@ export function setHead(res: ServerResponse): void {
   checkHead(res)
   res.statusCode = 200
   res.setHeader('Content-Type', 'text/event-stream')
-  for (const [name, value] of Object.entries(streamHeaders)) {
-    if (!res.hasHeader(name)) res.setHeader(name, value)
+  res.setHeader('Cache-Control', saidOfStream(res) ?? streamHeaders['Cache-Control'])
+  if (!res.hasHeader('X-Accel-Buffering')) {
+    res.setHeader('X-Accel-Buffering', streamHeaders['X-Accel-Buffering'])
   }
+}
+
+/**
+ * Every response passes this before it is asked what to answer.
+ *
+ * @throws EventStreamError As {@link checkHead}.
+ */
+export function takeOver(res: ServerResponse): void {
+  checkHead(res)
+  forbidStore(res)
+}
+
+/** @returns What a request is refused with, for whoever answers it. */
+export function refusal(res: ServerResponse, thrown: unknown): object {
+  const error = asError(thrown)
+  if (isResponse(res) && !res.headersSent) {
+    addVary(res, varyOf(error))
+    forbidStoreByOthers(res)
+  }
+  return error
 }
 
 /** Answers HEAD with what GET would have. */
@@ -104,21 +129,38 @@ export function sendAway(res: ServerResponse, retryMs: number, last: boolean): v
 /** Answers a client that has all of a stream that has ended: a browser's `EventSource` stops there. */
 export function answerOver(res: ServerResponse): undefined {
   res.statusCode = 204
+  addVary(res, byPosition)
   res.end()
+}
+
+/** What answers depend on that are about the position of a client. */
+export const byPosition = 'Last-Event-ID'
+
+/** What answers depend on besides, by the code of their error. */
+const varyOfCode: { readonly [code in EventStreamErrorCode]?: string } = {
+  ERR_CURSOR: byPosition,
+  ERR_NOT_ACCEPTABLE: 'Accept',
+}
+
+function varyOf(error: unknown): string {
+  return (isOurs(error) && varyOfCode[error.code]) || ''
 }
 
 /** Answers an error where no `next` does. */
 export function refuse(res: ServerResponse, error: unknown): void {
   if (!isResponse(res) || res.headersSent || isGone(res)) return
-  const { status, headers, message } = refusalOf(error)
+  const { status, headers, vary, message } = refusalOf(error)
   res.statusCode = status
   for (const [name, value] of Object.entries(headers)) res.setHeader(name, value)
+  addVary(res, vary)
   res.end(message)
 }
 
 interface Refusal {
   readonly status: number
   readonly headers: Readonly<Record<string, string>>
+  /** What it depends on; empty when that is not known. */
+  readonly vary: string
   readonly message: string
 }
 
@@ -129,7 +171,8 @@ export function refusalOf(error: unknown): Refusal {
     known && isAboutRequest(known) ? known.message : 'The event stream cannot be served.'
   return {
     status: known?.status ?? statusOf(error),
-    headers: { ...known?.headers, 'Content-Type': 'text/plain; charset=utf-8' },
+    headers: { ...noStore, ...known?.headers, 'Content-Type': 'text/plain; charset=utf-8' },
+    vary: varyOf(error),
     message: `${message}\n`,
   }
 }

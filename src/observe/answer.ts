@@ -52,7 +52,6 @@ function send(
   const all = {
     'Content-Type': type,
     'Content-Length': String(Buffer.byteLength(body)),
-    'Cache-Control': 'no-store',
     'X-Content-Type-Options': 'nosniff',
     ...headers,
   }

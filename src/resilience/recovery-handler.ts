@@ -7,10 +7,11 @@ import { checkFunction, checkNames } from '../core/options.js'
 import { isEndId } from '../core/stream-end.js'
 import type { EventStream } from '../event-stream.js'
 import { checkRight } from '../middleware/authorize.js'
+import { addVary } from '../middleware/caching.js'
 import { type ChannelSource, channelResolver } from '../middleware/channel-source.js'
 import { type EventStreamHandler, toHandler } from '../middleware/handler.js'
 import { checkMethod, type RequestLike, readCursor } from '../middleware/request.js'
-import { answerOver, isGone } from '../middleware/response.js'
+import { answerOver, byPosition, isGone } from '../middleware/response.js'
 import type { StreamEvent } from '../resumable/chunk.js'
 import { CompletionStore } from './completion-store.js'
 import { type Asking, isOwner } from './owner.js'
@@ -77,7 +78,6 @@ export function recoveryHandler<Req extends RequestLike = RequestLike>(
     await checkAsking(req, stream)
     if (isGone(res)) return
     const recovered = stream.kind === 'stream' ? await recover(stream, cursor) : undefined
-    res.setHeader('Cache-Control', 'no-store')
     if (recovered === undefined) answerOver(res)
     else answerJson(res, recovered)
   })
@@ -121,6 +121,7 @@ function toJsonEvent({ id, event, data }: StreamEvent): StreamEvent {
 
 function answerJson(res: ServerResponse, body: object): void {
   res.statusCode = 200
+  addVary(res, byPosition)
   res.setHeader('Content-Type', 'application/json; charset=utf-8')
   res.end(JSON.stringify(body))
 }

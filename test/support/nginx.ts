@@ -12,8 +12,11 @@ export interface NginxOptions {
   readonly origin: string
   /** Further lines of the location: `['proxy_buffering off;']`. By default all is as nginx has it. */
   readonly location?: readonly string[] | undefined
+  /** Whether it keeps whatever an answer does not forbid to keep. */
+  readonly caches?: boolean | undefined
 }
 
+const keepAll = 'proxy_cache all; proxy_cache_valid any 2m;'
 const startTimeoutMs = 10_000
 const maxStarts = 3
 
@@ -81,7 +84,7 @@ export class Nginx {
   }
 
   #config(): string {
-    const { origin, location = [] } = this.#options
+    const { origin, location = [], caches = false } = this.#options
     const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']
     return [
       // One process in the foreground, which is enough, and ends with its signal.
@@ -92,6 +95,7 @@ export class Nginx {
       'events {}',
       'http {',
       'access_log off;',
+      ...(caches ? [`proxy_cache_path ${this.#folder}/cache keys_zone=all:1m;`, keepAll] : []),
       ...temporary.map((name) => `${name}_temp_path ${this.#folder}/${name};`),
       'server {',
       `listen 127.0.0.1:${this.port};`,

@@ -10,6 +10,7 @@ export type Service =
   | 'postgresql'
   | 'pushpin'
   | 'redis-server'
+  | 'varnish'
 
 interface Found {
   readonly path: string | undefined
