@@ -106,6 +106,11 @@ export class Connection implements LiveReader {
     return this.#full
   }
 
+  /** Whether its client waits, though the sink has not said that it was drained. */
+  get isIdle(): boolean {
+    return this.isOpen() && this.#sink.isEmpty
+  }
+
   get progress(): number {
     return this.#sink.progress
   }

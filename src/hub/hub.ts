@@ -322,6 +322,9 @@ export class Hub {
       if (progress !== connection.seenProgress) {
         connection.seenProgress = progress
         connection.stalledSince = now
+      } else if (connection.isIdle) {
+        // What stands between may never say so.
+        connection.drained()
       } else if (now - connection.stalledSince >= stallTimeoutMs) {
         connection.stall()
       }

@@ -45,6 +45,8 @@ export interface Sink {
   readonly transport: Transport
   /** Bytes that wait in this process's memory. */
   readonly queuedBytes: number
+  /** Whether nothing waits in this process, whatever a write was answered. */
+  readonly isEmpty: boolean
   /** A number that changes whenever some bytes have left this process. */
   readonly progress: number
   /** Ends the stream behind what was written. */

@@ -83,7 +83,10 @@ export class Admission {
     const count = this.#perSession.get(session) ?? 0
     if (count >= this.#options.maxStreamsPerSession) return false
     this.#perSession.set(session, count + 1)
-    res.once('close', () => this.#perSession.set(session, (this.#perSession.get(session) ?? 1) - 1))
+    // Each stream of a session is its own: this is called once.
+    res.stream.once('close', () => {
+      this.#perSession.set(session, (this.#perSession.get(session) ?? 1) - 1)
+    })
     return true
   }
 

@@ -1,12 +1,14 @@
 import { OutgoingMessage, ServerResponse } from 'node:http'
+import { Http2ServerResponse } from 'node:http2'
 import type { Socket } from 'node:net'
 
 /** As Node made it. */
 const { write: plainWrite } = OutgoingMessage.prototype
+const { write: plainHttp2Write } = Http2ServerResponse.prototype
 
 /** Whether something else may see what is written before the socket does. */
 export function isWrapped(res: ServerResponse): boolean {
-  return res instanceof ServerResponse ? res.write !== plainWrite : Object.hasOwn(res, 'write')
+  return res.write !== (res instanceof ServerResponse ? plainWrite : plainHttp2Write)
 }
 
 /**

@@ -1,18 +1,10 @@
 import type { ServerResponse } from 'node:http'
 import type { ChannelResolver } from './channel-source.js'
+import { isGone, onGone } from './gone.js'
 import type { GripFront } from './grip/front.js'
 import { type EventStreamHandler, toHandler } from './handler.js'
 import { checkMethod, type RequestLike, type ResponseLike } from './request.js'
-import {
-  answerHead,
-  answerOver,
-  isGone,
-  onGone,
-  refusal,
-  sendAway,
-  setHead,
-  takeOver,
-} from './response.js'
+import { answerHead, answerOver, refusal, sendAway, setHead, takeOver } from './response.js'
 import { ResponseSink } from './response-sink.js'
 import {
   type Asked,
@@ -102,8 +94,9 @@ export class Endpoint<Req extends RequestLike> {
       over: () => answerOver(res),
       open() {
         setHead(res)
-        // A body that nobody reads would keep the end of the connection from being noticed.
-        req.resume()
+        // A body that nobody reads would keep the end of the connection from being noticed. Requests that
+        // applications make up have none.
+        req.resume?.()
         return new ResponseSink(res)
       },
     }

@@ -175,6 +175,10 @@ class FetchSink implements Sink {
     return this.#isClosed ? 0 : Math.max(0, 65_536 - this.#room)
   }
 
+  get isEmpty(): boolean {
+    return this.queuedBytes === 0
+  }
+
   get progress(): number {
     return this.#written - this.queuedBytes
   }

@@ -1,8 +1,10 @@
+import { EventEmitter } from 'node:events'
 import { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Frame, Sink, Transport } from '../hub/sink.js'
-import { onCutOff } from './cut-off.js'
+import { warnOnce } from '../warn-once.js'
 import { directSocket, isWrapped } from './direct-socket.js'
+import { type GoneListener, ignore, listenTo, unwatchCarrier, watchCarrier } from './gone.js'
 import { SlicedWriter } from './sliced-writer.js'
 
 /** Hears what becomes of a response. */
@@ -11,6 +13,8 @@ interface SinkOwner {
   closed(): void
   destroy(): void
 }
+
+const { on: plainOn } = EventEmitter.prototype
 
 const sinkOf = Symbol('headwater.sink')
 
@@ -23,7 +27,7 @@ type StreamingResponse = ServerResponse & {
 type StreamingSocket = Socket & { [sinkOf]?: ResponseSink | undefined }
 
 /** The one place that writes an open stream's bytes to `res`, or past it to its socket. */
-export class ResponseSink implements Sink {
+export class ResponseSink implements Sink, GoneListener {
   readonly #res: StreamingResponse
   /** What stands between `res.write` and the socket may have a queue of its own. */
   readonly #wrapped: boolean
@@ -42,6 +46,8 @@ export class ResponseSink implements Sink {
   /** Bytes written since `res` was last empty; counted from when it is full. */
   #waiting = 0
   #full = false
+  /** What wraps `write` has answered that it is full, so it is for that to say when it is no more. */
+  #isWrapperFull = false
 
   constructor(res: ServerResponse) {
     this.#res = res
@@ -51,8 +57,10 @@ export class ResponseSink implements Sink {
       this.#slices = new SlicedWriter(res, () => this.drained())
     }
     this.#res[sinkOf] = this
-    this.#res.on('close', onClose).on('error', onError)
-    if (res.socket === null) onCutOff(res, () => this.closed())
+    listenTo(res, 'close', onClose)
+    listenTo(res, 'error', onError)
+    watchCarrier(res, this)
+    if (this.#wrapped) this.#listenToWrapper()
   }
 
   /** From here on `owner` hears of the response. */
@@ -70,22 +78,29 @@ export class ResponseSink implements Sink {
       if (this.#isEnded) return false
       const { chunk } = frame
       this.#written += chunk.length
-      return this.#socket.write(chunk) || this.#awaitDrain(this.#socket)
+      const answer = this.#socket.write(chunk)
+      if (answer) return true
+      return isTaken(answer, this.#socket) || this.#awaitDrain(this.#socket)
     }
     if (!this.#opened) return this.#open(frame)
     return this.#writeResponse(frame.bytes) || this.#awaitDrain(this.#res)
   }
 
+  get isEmpty(): boolean {
+    if (this.#slices !== undefined) return this.#slices.waitingBytes === 0
+    return waitingBytes(this.#res) === 0 && systemQueue(this.#res.socket) === 0
+  }
+
   get queuedBytes(): number {
     if (this.#slices !== undefined) return this.#slices.waitingBytes
     return this.#wrapped
-      ? Math.max(this.#waiting, this.#res.writableLength)
-      : this.#res.writableLength
+      ? Math.max(this.#waiting, waitingBytes(this.#res))
+      : waitingBytes(this.#res)
   }
 
   get progress(): number {
     if (this.#slices !== undefined) return this.#written - this.#slices.waitingBytes
-    return this.#written - this.#res.writableLength - systemQueue(this.#res.socket)
+    return this.#written - waitingBytes(this.#res) - systemQueue(this.#res.socket)
   }
 
   end({ bytes }: Frame): void {
@@ -116,8 +131,14 @@ export class ResponseSink implements Sink {
     this.#owner?.drained()
   }
 
+  /** What Node keeps of the response has gone. */
+  nodeDrained(): void {
+    if (!this.#isWrapperFull || !isTakenOver(this.#res)) this.drained()
+  }
+
   closed(): void {
     this.#ignoreDrain()
+    unwatchCarrier(this.#res, this)
     // It may live on, for the next request.
     if (this.#socket !== undefined) this.#socket[sinkOf] = undefined
     this.#owner?.closed()
@@ -138,9 +159,10 @@ export class ResponseSink implements Sink {
   #send(bytes: Buffer): boolean {
     try {
       if (this.#slices !== undefined) return this.#slices.write(bytes)
-      const drained = this.#res.write(bytes)
+      const answer = this.#res.write(bytes)
       this.#res.flush?.()
-      return drained
+      this.#isWrapperFull = this.#wrapped && answer === false
+      return isTaken(answer, this.#res)
     } catch (error) {
       // A middleware's own write has failed: that ends its response, and no other one.
       this.#res.destroy(error as Error)
@@ -153,7 +175,12 @@ export class ResponseSink implements Sink {
     this.#opened = true
     const { socket } = this.#res
     const isPlain = this.#res instanceof ServerResponse && !this.#wrapped && socket !== null
-    if (!isPlain) return this.#writeResponse(frame.bytes) || this.#awaitDrain(this.#res)
+    if (!isPlain) {
+      const isClear = !this.#res.hasHeader('Content-Encoding')
+      const isTaken = this.#writeResponse(frame.bytes)
+      if (isClear) warnOfCompression(this.#res)
+      return isTaken || this.#awaitDrain(this.#res)
+    }
     socket.cork()
     try {
       // By itself it is sent as the string that it is kept as; before a body Node would send a copy,
@@ -171,17 +198,27 @@ export class ResponseSink implements Sink {
     }
   }
 
+  /**
+   * Compression middleware hands what listens to `res` to its own stream, which it never gives back: so it hears each
+   * listener once. The response itself is listened to beside it.
+   */
+  #listenToWrapper(): void {
+    if (!isTakenOver(this.#res)) return
+    this.#res.on('drain', () => this.drained())
+    this.#res.on('error', () => this.failed())
+  }
+
   /** Listens only while there is something to wait for: most clients never let anything wait. */
   #awaitDrain(drains: StreamingResponse | StreamingSocket): false {
     if (this.#drains === undefined) {
       this.#drains = drains
-      drains.on('drain', onDrain)
+      listenTo(drains, 'drain', onDrain)
     }
     return false
   }
 
   #ignoreDrain(): void {
-    this.#drains?.off('drain', onDrain)
+    if (this.#drains !== undefined) ignore(this.#drains, 'drain', onDrain)
     this.#drains = undefined
   }
 }
@@ -197,7 +234,7 @@ function noteEnd(this: StreamingResponse, ...args: readonly unknown[]): ServerRe
 }
 
 function onDrain(this: StreamingResponse | StreamingSocket): void {
-  this[sinkOf]?.drained()
+  this[sinkOf]?.nodeDrained()
 }
 
 function onClose(this: StreamingResponse): void {
@@ -207,6 +244,36 @@ function onClose(this: StreamingResponse): void {
 /** A write to a response that is gone: the client gets it from the log when it is back. */
 function onError(this: StreamingResponse): void {
   this[sinkOf]?.failed()
+}
+
+/**
+ * Whether there is room for more. Only `false` is full: what wraps `write` may answer nothing, a promise, or always
+ * true; what waits behind it, the response tells itself.
+ */
+function isTaken(answer: unknown, to: Pick<ServerResponse, 'writableNeedDrain'>): boolean {
+  if (answer === false) return false
+  const { stream } = to as { readonly stream?: Pick<ServerResponse, 'writableNeedDrain'> }
+  return (to.writableNeedDrain ?? stream?.writableNeedDrain) !== true
+}
+
+/** A compressor that is not flushed keeps events until it has many. */
+function warnOfCompression(res: StreamingResponse): void {
+  if (!res.hasHeader('Content-Encoding') || res.flush !== undefined) return
+  warnOnce(
+    'HEADWATER_COMPRESSED',
+    'A middleware compresses an event stream in spite of "Cache-Control: no-transform", and has no res.flush(), so events ' +
+      'do not arrive at once. Let it leave out text/event-stream, or put the stream before it.',
+  )
+}
+
+/** What a test has made in place of a response may not tell. */
+function waitingBytes({ writableLength = 0 }: Partial<ServerResponse>): number {
+  return writableLength
+}
+
+/** Whether a middleware decides who hears `res`. */
+function isTakenOver({ on }: ServerResponse): boolean {
+  return on !== plainOn
 }
 
 /** Whether the server goes on: it closes connections itself that are idle when it begins to close. */

@@ -2,7 +2,7 @@ import { ServerResponse } from 'node:http'
 import { asError, EventStreamError, type EventStreamErrorCode, quote } from '../core/errors.js'
 import { encodeRetry } from '../core/wire.js'
 import { addVary, forbidStore, forbidStoreByOthers, noStore, saidOfStream } from './caching.js'
-import { onCutOff } from './cut-off.js'
+import { isGone } from './gone.js'
 import type { RequestLike } from './request.js'
 
 /**
@@ -39,6 +39,8 @@ export function setHead(res: ServerResponse): void {
 export function takeOver(res: ServerResponse): void {
   checkHead(res)
   forbidStore(res)
+  // Set earlier, it is of another answer: clients would wait for so many bytes, or take no more.
+  res.removeHeader('Content-Length')
 }
 
 /** @returns What a request is refused with, for whoever answers it. */
@@ -87,32 +89,6 @@ export function checkHead(res: ServerResponse): void {
 
 function isResponse(res: unknown): boolean {
   return typeof Object(res).setHeader === 'function'
-}
-
-/** Whether its connection has closed while it waited for another response: then Node does not tell. */
-function isCutOff({ socket, req }: ServerResponse): boolean {
-  return socket === null && req?.socket?.destroyed === true
-}
-
-/** Whether nobody waits for this response any more. */
-export function isGone(res: ServerResponse): boolean {
-  // A response over HTTP/2 does not tell, its stream does.
-  const { stream } = res as { stream?: { readonly destroyed?: boolean } }
-  return res.destroyed || res.writableEnded || stream?.destroyed === true || isCutOff(res)
-}
-
-/**
- * Calls back when nobody waits for this response any more.
- *
- * @returns Takes that back.
- */
-export function onGone(res: ServerResponse, callback: () => void): () => void {
-  const forget = res.socket === null ? onCutOff(res, callback) : undefined
-  res.on('close', callback)
-  return () => {
-    forget?.()
-    res.off('close', callback)
-  }
 }
 
 /**

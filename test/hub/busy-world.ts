@@ -165,6 +165,7 @@ export class BusyClient {
     const sink: Sink = {
       transport: 'response',
       queuedBytes: 0,
+      isEmpty: true,
       progress: 0,
       write: (frame: Frame) => {
         parser.feed(frame.bytes.toString())

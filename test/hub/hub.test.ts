@@ -12,6 +12,7 @@ class OpenSink implements Sink {
   readonly transport = 'response'
   readonly frames: Frame[] = []
   readonly queuedBytes = 0
+  readonly isEmpty = true
   readonly progress = 0
 
   write(frame: Frame): boolean {

@@ -142,6 +142,10 @@ class SlowSink implements Sink {
     return this.#queue.length
   }
 
+  get isEmpty(): boolean {
+    return this.#queue === ''
+  }
+
   get progress(): number {
     return -this.#queue.length
   }
