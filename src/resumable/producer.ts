@@ -48,6 +48,8 @@ export class Producer {
   /** The last entry, which readers are told of once the log has it. */
   #end: StoredEvent | undefined
   #isDetached: boolean
+  /** The log has lost this stream, and has another one under its name. */
+  #isReplaced = false
   /** The log takes no more: resolves when it is known how the stream has ended there. */
   #losing: Promise<void> | undefined
   #renewedAt = 0
@@ -92,9 +94,9 @@ export class Producer {
     return this.#tail.head
   }
 
-  /** Whether the log has this stream; otherwise it was away when the stream began. */
+  /** Whether the log has this stream; otherwise it was away when the stream began, or has lost it to another one. */
   get isLogged(): boolean {
-    return this.token !== ''
+    return this.token !== '' && !this.#isReplaced
   }
 
   /** Bytes that the log does not have. */
@@ -192,12 +194,21 @@ export class Producer {
     await finished
   }
 
-  /** The log says that it has ended: what it has not got by then will never be there. */
-  endedBy(info: Pick<StreamInfo, 'end'> | undefined): void {
+  /** Whether it is this producer's own end, of which it may hear before the answer to what it has sent. */
+  isOwnEnd(end: StoredEvent): boolean {
+    return end.id === this.#end?.id && end.data === this.#end.data
+  }
+
+  /** The log says that the stream has ended: what it has not got by then will never be there. */
+  endedBy(info: Pick<StreamInfo, 'origin' | 'end'> | undefined): void {
     const end = info?.end
-    // Its own end, which it hears of before the answer to what it has sent.
-    if (end !== undefined && end.id === this.#end?.id && end.data === this.#end.data) return
+    if (end !== undefined && this.isOwnEnd(end)) return
     const ending = (end && endingOf(end)) ?? { state: 'orphaned' }
+    if (info !== undefined && info.origin !== this.origin) {
+      this.#replaced()
+      // Whoever stops a stream means each source that runs under its id.
+      if (ending.state !== 'aborted') return
+    }
     this.#ending = ending
     this.detach()
     this.#announce(this.#endEntry(ending))
@@ -272,8 +283,25 @@ export class Producer {
       this.detach()
       return
     }
+    if (why === 'taken') {
+      this.#replaced()
+      return
+    }
     const info = await this.#host.log.inspect(this.channel).catch(() => undefined)
-    this.endedBy(why === 'ended' ? info : undefined)
+    this.endedBy(info)
+  }
+
+  /** Tokens change hands only in a log that was emptied. Readers here have nothing to do with that. */
+  #replaced(): void {
+    if (this.#isReplaced) return
+    this.#isReplaced = true
+    this.detach()
+    this.#host.onError(
+      new EventStreamError(
+        'ERR_STREAM_EXISTS',
+        `The log has lost the stream ${quoteName(this.channel)}, and has another one of this id; readers of this process get the first one, all others the second. Let the store keep its data.`,
+      ),
+    )
   }
 
   /** The log will not have the rest. It finds the stream orphaned, as its lease is not renewed. */

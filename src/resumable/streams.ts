@@ -348,17 +348,19 @@ export class Streams {
   /** Hears when another process stops it. Without, the next append or renewal of the lease would tell. */
   async #watch(log: StreamLog, producer: Producer): Promise<() => void> {
     const { channel } = producer
+    const look = () =>
+      void log.inspect(channel).then(
+        (info) => info?.end && producer.endedBy(info),
+        () => undefined,
+      )
     const listener: LogListener = {
       append: (entries) => {
         const end = entries.at(-1)
-        if (end !== undefined && isEndId(end.id)) producer.endedBy({ end })
+        // It may be that of another stream, in a log that was emptied.
+        if (end !== undefined && isEndId(end.id) && !producer.isOwnEnd(end)) look()
       },
       suspect: (head) => {
-        if (head !== undefined && !isEndId(head)) return
-        log.inspect(channel).then(
-          (info) => info?.end && producer.endedBy(info),
-          () => undefined,
-        )
+        if (head === undefined || isEndId(head)) look()
       },
     }
     try {

@@ -17,7 +17,7 @@ describeWithPostgres('a reader that changes replica, with streams in Postgres,',
 )
 
 function changes(name: StoreName | 'memory'): void {
-  const { replicas, spawn } = withReplicas(name)
+  const { replicas, spawn, empty } = withReplicas(name)
 
   const cuts = 28
 
@@ -82,6 +82,31 @@ function changes(name: StoreName | 'memory'): void {
       expect([resets, got]).toEqual([0, allOf({ count: 300 })])
       const back = await connect(`${other.url}/counted`, { lastEventId })
       expect(back.status).toBe(204)
+    })
+
+    test('and one that does not, each get all of a source, after the store was emptied and the stream began anew', async () => {
+      const { id, faucet, producing, other, ask } = await replicas({ flushMs: 60_000 })
+      await producing.eventStream.streams.create(id, faucet as Faucet<string>)
+      const beside = await ask(producing, {}, 'following')
+      faucet.give('one')
+      await beside.received(1)
+      // From here on its process writes nothing until the end.
+      const { streams } = other.eventStream
+      await until(async () => (await streams.status(id))?.lastEventId === beside.lastEventId)
+      await empty()
+      await streams.create(id, ['of another source'])
+      faucet.give('two')
+      await beside.received(2)
+      const there = await ask(other, {}, 'following')
+      await there.end()
+      const moved = await ask(other, { lastEventId: beside.lastEventId }, 'following')
+      await until(() => moved.control.length > 1)
+      faucet.give('three')
+      faucet.end()
+      await beside.end()
+      expect([resetsOf(beside), beside.data]).toEqual([0, ['one', 'two', 'three']])
+      expect([resetsOf(there), there.data]).toEqual([0, ['of another source']])
+      expect(resetsOf(moved)).toBe(1)
     })
 
     test('is told by a reset of what nobody has, since the process of the source was killed', async () => {

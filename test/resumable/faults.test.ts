@@ -58,9 +58,14 @@ function faults(name: StoreName): void {
   })
 
   /** One more process, as far as the store can tell. */
-  const join = (url = store.url, own = {}, ownLog = {}) => {
+  const join = (
+    url = store.url,
+    own = {},
+    ownLog = {},
+    onError: (error: unknown) => void = () => undefined,
+  ) => {
     const log = openLog(name, url, ownLog)
-    const streams = openStreams(log, { ...options, ...own })
+    const streams = openStreams(log, { ...options, ...own }, onError)
     opened.push({ log, streams })
     return streams
   }
@@ -136,6 +141,51 @@ function faults(name: StoreName): void {
     const expected = Array.from({ length: 60 }, (_, n) => `${n} `).join('')
     expect(await beside).toBe(expected)
     expect(await text).toBe(expected)
+  })
+
+  test.each(['goes on', 'has ended'])(
+    'gives readers beside a source all of it when the store was emptied, and the stream that another process started there %s',
+    async (how) => {
+      const id = `emptied, ${how}`
+      const [errors, source] = [[] as unknown[], new Faucet<string>()]
+      // It writes nothing before the other one has begun.
+      const producing = join(undefined, { flushMs: 60_000 }, {}, (error) => errors.push(error))
+      await producing.create(id, source)
+      const text = textOf(await producing.read(id))
+      source.give('one ')
+      await until(async () => (await producing.status(id))?.lastEventId.startsWith('1-') ?? false)
+      source.give('two ')
+      await store.empty()
+      const other = new Faucet<string>()
+      const opened = await join().open(id, other)
+      expect(opened.isNew).toBe(true)
+      const there = textOf(await join().read(id))
+      other.give('elsewhere')
+      if (how === 'has ended') {
+        other.end()
+        await opened.ended
+      }
+      source.give('three ', 'four')
+      source.end()
+      expect(await text).toBe('one two three four')
+      other.end()
+      expect(await there).toBe('elsewhere')
+      expect(errors).toMatchObject([{ code: 'ERR_STREAM_EXISTS' }])
+      expect(String(errors[0])).toContain(`the stream "${id}"`)
+    },
+  )
+
+  test('stops each source of a stream that was started again in an emptied store', async () => {
+    const [producing, beside] = [join(undefined, { flushMs: 10 }), join()]
+    const [first, second] = [new Faucet<string>(), new Faucet<string>()]
+    const { ended } = await producing.create('twice', first)
+    const text = textOf(await producing.read('twice'))
+    await store.empty()
+    await beside.open('twice', second)
+    first.give('x')
+    await join().stop('twice', 'enough')
+    await expect(text).rejects.toThrow('is aborted ("enough")')
+    await ended
   })
 
   test.each([

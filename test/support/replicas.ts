@@ -48,6 +48,8 @@ export function withReplicas(name: StoreName | 'memory') {
   })
 
   return {
+    empty: () => store?.empty(),
+
     /** Two processes, as far as the store can tell: the first one is asked first, and so produces. */
     async replicas(streams: StreamsOptions = {}) {
       const shared = name === 'memory' ? memoryEventLog() : undefined

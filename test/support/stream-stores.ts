@@ -16,6 +16,8 @@ export interface StreamStore {
   readonly url: string
   /** Crashes, and is there again with all that it had, after so long. */
   restart(awayMs?: number): Promise<void>
+  /** Loses all that it had, as a store without persistence does. */
+  empty(): Promise<void>
   stop(): Promise<void>
 }
 
@@ -30,6 +32,7 @@ export async function startStore(name: StoreName): Promise<StreamStore> {
         await sleep(awayMs)
         await server.restart()
       },
+      empty: async () => void (await server.cli('FLUSHALL')),
       stop: () => server.stop(),
     }
   }
@@ -43,6 +46,7 @@ export async function startStore(name: StoreName): Promise<StreamStore> {
       await sleep(awayMs)
       await server.restart()
     },
+    empty: async () => void (await server.query('TRUNCATE headwater.channel, headwater.entry')),
     stop: () => server.stop(),
   }
 }
