@@ -165,3 +165,17 @@ function reset({ client, upstream }: Pair): void {
   client.resetAndDestroy()
   upstream.resetAndDestroy()
 }
+
+/**
+ * One outage after the other: how each begins and ends, and what the message of the one before it says.
+ *
+ * @param silence - What is said of a server that does not answer.
+ */
+export function outages(silence: RegExp): readonly ['cut' | 'freeze', 'heal' | 'thaw', RegExp][] {
+  const broken = /ECONNRESET|ECONNREFUSED|[Cc]losed|terminated|hang up/
+  return [
+    ['freeze', 'thaw', broken],
+    ['cut', 'heal', silence],
+    ['freeze', 'thaw', broken],
+  ]
+}

@@ -163,6 +163,8 @@ export class Link {
         await this.#greet()
         this.#isUp = true
         this.#lastError = undefined
+        this.#refusal = undefined
+        this.#isRefused = false
         this.#health.up('statements')
       } catch (error) {
         if (this.#closed !== undefined) return

@@ -147,6 +147,7 @@ export class Listener {
       this.#hears = await within(heard, echoMs)
       if (this.#isClosed) return
       this.#client = client
+      this.#lastError = undefined
       onUp()
       this.#health.up('listener')
       this.#waiters.wake()

@@ -109,7 +109,10 @@ class SingleDriver implements RedisDriver {
 /** Says when a connection is up or down, and connects it. */
 function watch(client: Redis, tell: (isUp: boolean, error?: Error) => void): void {
   let lastError: Error | undefined
-  client.on('ready', () => tell(true))
+  client.on('ready', () => {
+    lastError = undefined
+    tell(true)
+  })
   client.on('error', (error: Error) => {
     forgetCommand(error)
     lastError = error
@@ -150,7 +153,10 @@ class ClusterDriver implements RedisDriver {
   open(events: DriverEvents): void {
     const cluster = this.#cluster
     let lastError: Error | undefined
-    cluster.on('ready', () => events.commands(true))
+    cluster.on('ready', () => {
+      lastError = undefined
+      events.commands(true)
+    })
     cluster.on('subscribersReady', () => events.subscriber(true))
     cluster.on('error', (error: Error) => {
       forgetCommand(error)

@@ -72,6 +72,7 @@ export class Pending {
   up(): void {
     if (this.#isUp) return
     this.#isUp = true
+    this.#reason = undefined
     this.#answeredAt = performance.now()
     this.#attemptAll()
   }

@@ -8,7 +8,7 @@ import { describeWithPostgres } from '../../support/describe-with-postgres.js'
 import { freePort } from '../../support/free-port.js'
 import { PostgresServer } from '../../support/postgres-server.js'
 import { spawnTypeScript } from '../../support/spawn-typescript.js'
-import { TcpProxy } from '../../support/tcp-proxy.js'
+import { outages, TcpProxy } from '../../support/tcp-proxy.js'
 import { until } from '../../support/until.js'
 
 type Log = ReturnType<typeof postgresEventLog>
@@ -79,6 +79,23 @@ describeWithPostgres('postgresEventLog, with a Postgres that is away,', () => {
     ])
     // One line when it went, one when it came.
     expect(log.healths.map(({ state }) => state)).toEqual(['down', 'up'])
+  })
+
+  test('errors name what is wrong now, and not what an earlier outage was', async () => {
+    const log = logOf({ timeoutMs: 400 })
+    await log.ready()
+    for (const [leave, back, other] of outages(/no answer|in time/)) {
+      proxy[leave]()
+      const failed = log.append('a', [{ data: '1' }]).catch((error) => error)
+      const { cause } = (await failed) as Error
+      expect(String(cause)).not.toMatch(other)
+      await until(() => log.health().state === 'down')
+      expect(log.health().error?.message ?? '').not.toMatch(other)
+      const later = (await log.append('a', [{ data: '1' }]).catch((error) => error)) as Error
+      expect(String(later.cause)).not.toMatch(other)
+      proxy[back]()
+      await until(() => log.health().state === 'up')
+    }
   })
 
   test('one that is frozen is given up, and used again when it goes on, without a loss', async () => {

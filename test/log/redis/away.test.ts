@@ -4,7 +4,7 @@ import type { LogHealth, StoredEvent } from '../../../src/index.js'
 import { type RedisClient, redisEventLog } from '../../../src/redis.js'
 import { describeWithRedis } from '../../support/describe-with-redis.js'
 import { RedisServer } from '../../support/redis-server.js'
-import { TcpProxy } from '../../support/tcp-proxy.js'
+import { outages, TcpProxy } from '../../support/tcp-proxy.js'
 import { until } from '../../support/until.js'
 
 type Log = ReturnType<typeof redisEventLog>
@@ -70,6 +70,24 @@ describeWithRedis('redisEventLog, with a Redis that is away,', () => {
       ])
       // One line when it went, one when it came.
       expect(log.healths.map(({ state }) => state)).toEqual(['down', 'up'])
+    })
+
+    test('errors name what is wrong now, and not what an earlier outage was', async () => {
+      const log = logOf(clientOf(proxy.url), { timeoutMs: 400 })
+      await log.ready()
+      const silence = /no answer/
+      for (const [leave, back, other] of outages(silence)) {
+        proxy[leave]()
+        const failed = log.append('a', [{ data: '1' }]).catch((error) => error)
+        const { message, cause } = (await failed) as Error
+        expect(`${message} ${cause}`).not.toMatch(other)
+        await until(() => log.health().state === 'down')
+        expect(log.health().error?.message ?? '').not.toMatch(other)
+        const later = log.append('a', [{ data: '1' }])
+        await expect(later).rejects.not.toThrow(other)
+        proxy[back]()
+        await until(() => log.health().state === 'up')
+      }
     })
 
     test('appends that are under way when the connection breaks are done once, in order', async () => {
