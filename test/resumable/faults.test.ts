@@ -149,7 +149,9 @@ function faults(name: StoreName): void {
       const id = `emptied, ${how}`
       const [errors, source] = [[] as unknown[], new Faucet<string>()]
       // It writes nothing before the other one has begun.
-      const producing = join(undefined, { flushMs: 60_000 }, {}, (error) => errors.push(error))
+      const producing = join(undefined, { leaseMs: 20_000, flushMs: 60_000 }, {}, (error) =>
+        errors.push(error),
+      )
       await producing.create(id, source)
       const text = textOf(await producing.read(id))
       source.give('one ')
@@ -157,7 +159,7 @@ function faults(name: StoreName): void {
       source.give('two ')
       await store.empty()
       const other = new Faucet<string>()
-      const opened = await join().open(id, other)
+      const opened = await join(undefined, { leaseMs: 20_000 }).open(id, other)
       expect(opened.isNew).toBe(true)
       const there = textOf(await join().read(id))
       other.give('elsewhere')
@@ -176,7 +178,8 @@ function faults(name: StoreName): void {
   )
 
   test('stops each source of a stream that was started again in an emptied store', async () => {
-    const [producing, beside] = [join(undefined, { flushMs: 10 }), join()]
+    const patient = { leaseMs: 20_000, flushMs: 10 }
+    const [producing, beside] = [join(undefined, patient), join(undefined, patient)]
     const [first, second] = [new Faucet<string>(), new Faucet<string>()]
     const { ended } = await producing.create('twice', first)
     const text = textOf(await producing.read('twice'))

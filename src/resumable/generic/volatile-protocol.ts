@@ -146,12 +146,14 @@ function parseTell(value: Record<string, unknown>): Tell | undefined {
   return { kind, id, entries, gap, head }
 }
 
-function parseInfo({ origin, head, startedAt, end }: Record<string, unknown>) {
+function parseInfo({ origin, head, startedAt, end, isShared }: Record<string, unknown>) {
   if (!isId(origin) || !isId(head) || !Number.isFinite(startedAt)) return undefined
-  if (end === undefined) return { origin, head, startedAt: Number(startedAt), end }
+  const shared = typeof isShared === 'boolean' ? { isShared } : {}
+  const info = { origin, head, startedAt: Number(startedAt), ...shared }
+  if (end === undefined) return { ...info, end }
   const last = fromRows(end)?.at(-1)
   if (last?.id !== head || !isEndId(head)) return undefined
-  return { origin, head, startedAt: Number(startedAt), end: last }
+  return { ...info, end: last }
 }
 
 function recordOf(value: unknown): Record<string, unknown> {
