@@ -1,10 +1,11 @@
 import { encodeChannelName } from '../core/cursor.js'
 import { type EntryId, seqOf } from '../core/entry-id.js'
 import { quoteName } from '../core/log-names.js'
-import type { EventLog, Gap, Page, PageLimit, StoredEvent } from '../log/event-log.js'
+import type { EventLog, Gap, PageLimit, StoredEvent } from '../log/event-log.js'
 import { areEntries, readInstead, unreadable } from '../log/intake.js'
 import { Ahead } from './ahead.js'
 import { ChannelTail, type EncodedEntry, TailTotal } from './channel-tail.js'
+import { type PageBeforeEnd, readPage } from './ended-streams.js'
 import { nextLimit, pageLimit } from './page-limits.js'
 import { entryFields } from './reset.js'
 import { share } from './shared-reads.js'
@@ -219,7 +220,7 @@ export class ActiveChannel {
     try {
       for (;;) {
         const after = this.position
-        const page = await this.#log.read(this.name, after, limit)
+        const page = await readPage(this.#log, this.name, after, limit)
         if (this.#closed) return
         target ??= page.head
         const reached = this.#take(page, after, target)
@@ -241,11 +242,12 @@ export class ActiveChannel {
     this.#ahead.dropBefore(look)
   }
 
-  #take({ entries, gap, head }: Page, after: EntryId, target: EntryId): Reached {
+  #take({ entries, gap, head, end }: PageBeforeEnd, after: EntryId, target: EntryId): Reached {
     this.#advanceAlong(entries)
     // Before its head is compared: a log that went back has one that is known.
     if (gap !== undefined && this.#position === after) {
       this.#jump(head, gap)
+      if (end !== undefined) this.#advanceAlong([end])
       return 'head'
     }
     if (this.knows(head)) return 'head'
@@ -321,7 +323,7 @@ export class ActiveChannel {
   }
 
   async #readLog(after: EntryId, limit: PageLimit): Promise<EncodedPage> {
-    const { entries, gap, head } = await this.#log.read(this.name, after, limit)
+    const { entries, gap, head } = await readPage(this.#log, this.name, after, limit)
     if (!this.#closed) this.#advanceAlong(entries)
     if (gap !== undefined) return { entries: [], gap, head }
     const encoded = entries.map((entry) => this.#encode(entry))

@@ -2,6 +2,7 @@ import { encodeChannelName, encodeCursor } from '../core/cursor.js'
 import { type EntryId, seqOf } from '../core/entry-id.js'
 import { endBlock } from '../core/wire.js'
 import type { EventLog } from '../log/event-log.js'
+import { readPage } from './ended-streams.js'
 import { nextLimit, pageLimit } from './page-limits.js'
 import { entryFields, resetFields } from './reset.js'
 
@@ -57,14 +58,16 @@ export async function readMissed(
     let target: EntryId | undefined
     for (;;) {
       const after = positions[index] as EntryId
-      const { entries, gap, head } = await log.read(channel, after, limit)
+      const { entries, gap, head, end } = await readPage(log, channel, after, limit)
       if (gone?.aborted) return { text, positions, isComplete: false }
       target ??= head
       limit = nextLimit(limit)
-      const blocks =
-        gap === undefined
-          ? entries.map((entry) => ({ id: entry.id, fields: entryFields(channel, entry, onError) }))
-          : [{ id: head, fields: resetFields([channel], gap) }]
+      const sent = gap === undefined ? entries : end === undefined ? [] : [end]
+      const blocks = sent.map((entry) => ({
+        id: entry.id,
+        fields: entryFields(channel, entry, onError),
+      }))
+      if (gap !== undefined) blocks.unshift({ id: head, fields: resetFields([channel], gap) })
       for (const { id, fields } of blocks) {
         if (!add(index, id, fields)) return { text, positions, isComplete: false }
       }

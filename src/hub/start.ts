@@ -1,6 +1,7 @@
 import type { Cursor } from '../core/cursor.js'
 import type { EntryId } from '../core/entry-id.js'
 import type { EventLog } from '../log/event-log.js'
+import { placeAt } from './ended-streams.js'
 
 /**
  * Where a client without a position starts: with what is published from now on, with the earliest
@@ -33,7 +34,7 @@ export interface StartChannel {
 
 type StartLog = Pick<EventLog, 'read' | 'heads'>
 
-/** Finds the position in each channel that a stream begins at. Takes one round trip to the log at most. */
+/** Finds the position in each channel that a stream begins at. Takes one round trip to the log, or two for a stream that has ended. */
 export async function findStart(
   log: StartLog,
   channels: readonly StartChannel[],
@@ -69,8 +70,13 @@ async function startAnew(
     id === undefined ? undefined : findOwner(log, channels, id),
     log.heads(channels.map(({ name }) => name)),
   ])
+  const positions = await Promise.all(
+    channels.map(({ name }, i) =>
+      channels[i] === owner ? (id as EntryId) : placeAt(log, name, heads[i] as EntryId),
+    ),
+  )
   return {
-    positions: channels.map((channel, i) => (channel === owner ? id : heads[i]) as EntryId),
+    positions,
     lost: channels.filter((channel) => channel !== owner).map(({ name }) => name),
   }
 }

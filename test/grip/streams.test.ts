@@ -117,6 +117,15 @@ describeWithPushpin('a stream with one source, behind Pushpin,', () => {
       expect(lost.status).toBe(200)
       sources.get(id)?.end()
       await Promise.all([client.end(), lost.end()])
+      const late = await connect(`/following/${id}`, { lastEventId })
+      await late.end()
+      expect(late.control.map(({ event }) => event)).toEqual([
+        'stream-open',
+        'stream-reset',
+        'stream-end',
+      ])
+      const back = await connect(`/following/${id}`, { lastEventId: late.lastEventId })
+      expect(back.status).toBe(204)
     },
   )
 

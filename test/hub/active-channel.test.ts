@@ -1,10 +1,14 @@
 import { describe, expect, test } from '@jest/globals'
+import { streamName } from '../../src/core/log-names.js'
+import { encodeEnding } from '../../src/core/stream-end.js'
 import { ActiveChannel } from '../../src/hub/active-channel.js'
 import { largestPage, pageLimit } from '../../src/hub/page-limits.js'
-import type { LogListener, Page } from '../../src/log/event-log.js'
+import type { EventLog, LogListener, Page } from '../../src/log/event-log.js'
 import { memoryEventLog } from '../../src/log/memory.js'
 import { until } from '../support/until.js'
 import { wrapLog } from '../support/wrap-log.js'
+
+const limits = { maxEvents: 1000, maxBytes: 1_000_000, maxAgeMs: 60_000 }
 
 /** A memory log that counts reads, and whose live messages the test sends. */
 async function setUp(entries = 3) {
@@ -67,6 +71,32 @@ async function opened(channel: ActiveChannel): Promise<void> {
 }
 
 describe('an active channel', () => {
+  test('gives the end of a stream behind what its log no longer has', async () => {
+    const log = memoryEventLog()
+    const name = streamName('a')
+    const production = { token: 'mine', leaseMs: 60_000, limits: { ...limits, maxEvents: 1 } }
+    const { info } = await log.claim(name, production)
+    let live: LogListener | undefined
+    const follow: EventLog['follow'] = async (_channel, listener) => {
+      live = listener
+      return () => undefined
+    }
+    const channel = new ActiveChannel(name, wrapLog(log, { follow }), () => undefined)
+    const told: string[] = []
+    channel.listeners.add({
+      push: ({ fields }) => told.push(fields),
+      reset: (_channel, gap) => told.push(gap),
+    })
+    await opened(channel)
+    const entries = [{ id: '1-7', prevId: info.origin, data: '1' }]
+    await log.produce(name, { ...production, entries })
+    const end = await log.endStream(name, encodeEnding({ state: 'aborted' }))
+    live?.suspect(end?.head)
+    await until(() => channel.position === end?.head)
+    expect(told).toEqual(['trimmed', 'event: stream-end\ndata: {"state":"aborted"}\n'])
+    await log.close()
+  })
+
   test('opens at the head, though an old message that was long on its way comes first', async () => {
     const { channel, stored, live, ids } = await setUp()
     const opening = opened(channel)

@@ -62,6 +62,28 @@ function positions(name: StoreName | 'memory'): void {
     expect((await ask(other, { lastEventId: first.lastEventId })).status).toBe(204)
   })
 
+  test('that are none of a stream that has ended, or no longer kept, are answered by a reset and the end', async () => {
+    const { id, faucet, producing, other, ask } = await replicas({ maxEvents: 2 })
+    const first = await ask(producing)
+    faucet.give('1', '2', '3', '4', '5')
+    faucet.end()
+    await first.end()
+    const [one] = first.events
+    await until(async () => (await other.eventStream.streams.status(id))?.state === 'completed')
+    const asked = [...foreign, String(one?.id)]
+    for (const replica of [producing, other]) {
+      for (const path of ['answers', 'following']) {
+        const all = asked.map(async (lastEventId) => {
+          const client = await endOf(ask(replica, { lastEventId }, path))
+          const back = await ask(replica, { lastEventId: client.lastEventId }, path)
+          return [client.control.map(({ event }) => event), client.data, back.status]
+        })
+        const events = ['stream-open', 'stream-reset', 'stream-end']
+        expect(await Promise.all(all)).toEqual(asked.map(() => [events, [], 204]))
+      }
+    }
+  })
+
   test('of another replica are waited for, which is ahead of the log', async () => {
     const { faucet, producing, other, ask } = await replicas({ flushMs: 1000 })
     const first = await ask(producing)
