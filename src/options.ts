@@ -219,15 +219,20 @@ export function resolveOptions(options: EventStreamOptions | null | undefined): 
   }
   const choices = { keepAlive, whenUnavailable }
   const functions = { connectionKey, onError }
-  checkNames('EventStream', given, [
-    'log',
+  checkNames(
+    'EventStream',
+    given,
+    [
+      'log',
+      'redis',
+      'streams',
+      'registry',
+      'schemas',
+      ...Object.keys({ ...numbers, ...choices, ...functions }),
+      ...gripOptionNames,
+    ],
     'redis',
-    'streams',
-    'registry',
-    'schemas',
-    ...Object.keys({ ...numbers, ...choices, ...functions }),
-    ...gripOptionNames,
-  ])
+  )
   // Node's timers turn a longer delay into one millisecond.
   for (const [name, value] of Object.entries(numbers)) checkWhole(name, value, 1, 2 ** 31 - 1)
   for (const [name, value] of Object.entries(functions)) checkFunction(name, value)

@@ -99,7 +99,7 @@ export function createResumableStreamContext(
   options: CreateResumableStreamContextOptions,
 ): ResumableStreamContext {
   const own = ['publisher', 'subscriber', 'durable']
-  checkNames('createResumableStreamContext', options, [...contextNames, ...own])
+  checkNames('createResumableStreamContext', options, [...contextNames, ...own], 'publisher')
   return contextOf(options, (prefix, maxAgeMs) => redisStore(options, prefix, maxAgeMs))
 }
 
@@ -126,7 +126,7 @@ export function createPostgresResumableStreamContext(
   options: CreatePostgresResumableStreamContextOptions,
 ): ResumableStreamContext {
   const own = ['pool', 'listenerPool', 'schema']
-  checkNames('createPostgresResumableStreamContext', options, [...contextNames, ...own])
+  checkNames('createPostgresResumableStreamContext', options, [...contextNames, ...own], 'pool')
   const { pool, listenerPool, schema } = options
   return contextOf(options, () => ({
     log: postgresEventLog({ pool, listenPool: listenerPool, schema }),
@@ -184,15 +184,16 @@ function redisStore(
 
 /** Where `resumable-stream` looks. */
 function urlOf(): string {
-  const url = process.env.REDIS_URL ?? process.env.KV_URL
-  if (url !== undefined) return url
+  // One that is empty is not set.
+  const url = process.env.REDIS_URL || process.env.KV_URL
+  if (url) return url
   throw missing('publisher')
 }
 
 function missing(name: string): EventStreamError {
   return new EventStreamError(
     'ERR_OPTION',
-    `There is no ${name}; give a client of redis or ioredis, or set REDIS_URL.`,
+    `There is no ${name}; give a client of redis or ioredis, or set REDIS_URL or KV_URL.`,
   )
 }
 

@@ -1,4 +1,7 @@
 import { describe, expect, test } from '@jest/globals'
+import { Redis } from 'ioredis'
+import { Pool } from 'pg'
+import { createClient } from 'redis'
 import { fetchHandler } from '../src/fetch.js'
 import { EventStream, memoryEventLog } from '../src/index.js'
 import { healthHandler, metricsHandler, prometheusMetrics, statusPage } from '../src/observe.js'
@@ -21,6 +24,8 @@ const context = createContext({
   onError: () => undefined,
   ...host,
 })
+
+const redisClients = () => [new Redis({ lazyConnect: true }), createClient()]
 
 /** All that takes options. */
 const entrances: Record<string, (options: never) => unknown> = {
@@ -56,6 +61,45 @@ const entrances: Record<string, (options: never) => unknown> = {
   healthHandler: (options) => healthHandler(eventStream, options),
   statusPage: (options) => statusPage(eventStream, options),
 }
+
+describe('a client that is given in place of options', () => {
+  test.each<[string, (given: never) => unknown, string, readonly object[]]>([
+    ['postgresEventLog', (given) => postgresEventLog(given), 'pool', [new Pool()]],
+    [
+      'createPostgresResumableStreamContext',
+      (given) => createPostgresResumableStreamContext(given),
+      'pool',
+      [new Pool()],
+    ],
+    ['redisEventLog', (given) => redisEventLog(given), 'redis', redisClients()],
+    ['EventStream', (given) => new EventStream(given), 'redis', redisClients()],
+    [
+      'createResumableStreamContext',
+      (given) => createResumableStreamContext(given),
+      'publisher',
+      redisClients(),
+    ],
+  ])('is refused by %s, which says the right call', (owner, call, main, clients) => {
+    for (const given of ['redis://u:secret@h/', ...clients]) {
+      const refused = {
+        code: 'ERR_OPTION',
+        message: expect.stringContaining(`Call ${owner}({ ${main} }).`),
+      }
+      expect(() => call(given as never)).toThrow(expect.objectContaining(refused))
+      expect(() => call(given as never)).not.toThrow('secret')
+    }
+  })
+
+  test('is told from options that are of a class', async () => {
+    class Options {
+      get keepAliveMs() {
+        return 5000
+      }
+    }
+    await new EventStream(new Options()).close()
+    await new EventStream(Object.create(null)).close()
+  })
+})
 
 describe('an option of a route that cannot work', () => {
   test.each([

@@ -90,7 +90,14 @@ describe('a log that was to be given, and is undefined', () => {
       delete process.env.KV_URL
       const options = { waitUntil: null, publisher: undefined }
       expect(() => createResumableStreamContext(options)).toThrow(/set REDIS_URL/)
+      process.env.REDIS_URL = ''
+      expect(() => createResumableStreamContext(options)).toThrow(/set REDIS_URL or KV_URL/)
+      process.env.KV_URL = 'none://'
+      // It is that of KV_URL which is looked at.
+      expect(() => createResumableStreamContext(options)).toThrow(/none:/)
     } finally {
+      delete process.env.REDIS_URL
+      delete process.env.KV_URL
       Object.assign(process.env, REDIS_URL && { REDIS_URL }, KV_URL && { KV_URL })
     }
   })

@@ -4,11 +4,27 @@ import { EventStreamError, quote } from './errors.js'
 /**
  * Refuses options that would be ignored: a misspelt limit is a limit that is not there.
  *
- * @throws EventStreamError `ERR_OPTION` with the names that exist.
+ * @param main - The option that is often given in place of all of them: a client, a pool or a URL.
+ * @throws EventStreamError `ERR_OPTION` with the names that exist, or with the right call.
  */
-export function checkNames(owner: string, options: object, known: readonly string[]): void {
+export function checkNames(
+  owner: string,
+  options: object,
+  known: readonly string[],
+  main?: string,
+): void {
+  const call = main === undefined ? '' : ` Call ${owner}({ ${main} }).`
   if (typeof options !== 'object' || options === null) {
-    throw new EventStreamError('ERR_OPTION', `The options of ${owner} are ${quote(options)}.`)
+    throw new EventStreamError(
+      'ERR_OPTION',
+      `The options of ${owner} are ${quote(options)}.${call}`,
+    )
+  }
+  if (main !== undefined && isInstance(options) && !known.some((name) => name in options)) {
+    throw new EventStreamError(
+      'ERR_OPTION',
+      `The options of ${owner} must be an object such as { ${main} }, got an instance of a class without any option.${call}`,
+    )
   }
   const unknown = Object.keys(options).find((name) => !known.includes(name))
   if (unknown === undefined) return
@@ -18,6 +34,12 @@ export function checkNames(owner: string, options: object, known: readonly strin
     'ERR_OPTION',
     `${owner} has no option ${quote(unknown)}; it has ${known.join(', ')}.${hint}`,
   )
+}
+
+/** Whether it is of a class. Plain objects may be of another realm. */
+function isInstance(value: object): boolean {
+  const prototype: unknown = Object.getPrototypeOf(value)
+  return prototype !== null && Object.getPrototypeOf(prototype) !== null
 }
 
 /** @throws EventStreamError `ERR_OPTION` unless it is a whole number in the range. */

@@ -99,14 +99,12 @@ export function resolvePostgresOptions(options: PostgresEventLogOptions): Resolv
   } = Object(options) as PostgresEventLogOptions
   const waiting = { maxPending, maxPendingBytes }
   const numbers = { maxEvents, maxBytes, maxAgeMs, timeoutMs, ...waiting, pollIntervalMs }
-  checkNames('postgresEventLog', options, [
+  checkNames(
+    'postgresEventLog',
+    options,
+    ['pool', 'listenPool', 'schema', ...Object.keys(numbers), 'purgeIntervalMs', 'onHealth'],
     'pool',
-    'listenPool',
-    'schema',
-    ...Object.keys(numbers),
-    'purgeIntervalMs',
-    'onHealth',
-  ])
+  )
   const most = 2 ** 31 - 1
   for (const [name, value] of Object.entries(numbers)) checkWhole(name, value, 1, most)
   if (listenPool === undefined && maxOf(pool) === 1) {

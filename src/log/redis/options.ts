@@ -88,13 +88,12 @@ export function resolveRedisOptions(options: RedisEventLogOptions): ResolvedRedi
   } = Object(options) as RedisEventLogOptions
   const waiting = { maxPending, maxPendingBytes }
   const numbers = { maxEvents, maxBytes, maxAgeMs, timeoutMs, ...waiting, pollIntervalMs }
-  checkNames('redisEventLog', options, [
+  checkNames(
+    'redisEventLog',
+    options,
+    ['redis', 'prefix', ...Object.keys(numbers), 'waitReplicas', 'onHealth'],
     'redis',
-    'prefix',
-    ...Object.keys(numbers),
-    'waitReplicas',
-    'onHealth',
-  ])
+  )
   for (const [name, value] of Object.entries(numbers)) checkWhole(name, value, 1, 2 ** 31 - 1)
   checkWhole('waitReplicas', waitReplicas, 0, 100)
   checkFunction('onHealth', onHealth)
