@@ -1,5 +1,5 @@
 import { type EntryId, formatEntryId, seqOf } from '../core/entry-id.js'
-import { EventStreamError } from '../core/errors.js'
+import { EventStreamError, quote } from '../core/errors.js'
 import type { EncodedEvent } from '../core/event.js'
 import { quoteName } from '../core/log-names.js'
 import { encodeEnding, endId, endingOf, isEndId, type StreamEnding } from '../core/stream-end.js'
@@ -154,7 +154,7 @@ export class Producer {
         }
       }
     } catch (error) {
-      if (!this.signal.aborted) this.#host.onError(error)
+      if (!this.signal.aborted) this.#sourceFailed(error)
       await this.#finish({ state: 'failed' })
     }
     // Of a source that waits for something this may come late or never: nobody waits for it.
@@ -170,8 +170,20 @@ export class Producer {
     try {
       await iterator?.return?.()
     } catch (error) {
-      this.#host.onError(error)
+      this.#sourceFailed(error)
     }
+  }
+
+  /** What a source throws says nothing of which one it is. */
+  #sourceFailed(cause: unknown): void {
+    const reason = cause instanceof Error ? cause.message : quote(cause)
+    this.#host.onError(
+      new EventStreamError(
+        'ERR_STREAM_SOURCE',
+        `The source of the stream ${quoteName(this.channel)} failed: ${reason}`,
+        { cause },
+      ),
+    )
   }
 
   /**

@@ -177,7 +177,9 @@ function contextSuite(make: Make, { isShared = true } = {}): void {
     await expect(textOf(original)).rejects.toMatchObject(failed)
     await expect(textOf(follower)).rejects.toMatchObject(failed)
     expect(await context.hasExistingStream(a)).toBe('DONE')
-    expect(errors).toEqual([new Error('the model is gone')])
+    expect(errors).toMatchObject([
+      { code: 'ERR_STREAM_SOURCE', cause: new Error('the model is gone') },
+    ])
   })
 
   test('throws what makeStream throws, and the id is not poisoned by it', async () => {

@@ -143,7 +143,13 @@ describe('a handler of streams', () => {
     await none.end()
     expect([none.control.at(-1)?.data, reported.splice(0)]).toMatchObject([
       '{"state":"failed"}',
-      [{ code: 'ERR_EVENT' }],
+      [
+        {
+          code: 'ERR_STREAM_SOURCE',
+          message: expect.stringMatching(/^The source of the stream "none" failed: /),
+          cause: { code: 'ERR_EVENT' },
+        },
+      ],
     ])
     for (const [id, chunks] of [
       ['before', []],
@@ -157,7 +163,13 @@ describe('a handler of streams', () => {
       expect(client.data).toEqual(chunks)
       expect(client.control.at(-1)?.data).toBe('{"state":"failed"}')
     }
-    expect(reported).toEqual([new Error('no more: before'), new Error('no more: after')])
+    expect(reported).toMatchObject(
+      ['before', 'after'].map((id) => ({
+        code: 'ERR_STREAM_SOURCE',
+        message: `The source of the stream "${id}" failed: no more: ${id}`,
+        cause: new Error(`no more: ${id}`),
+      })),
+    )
   })
 
   test('answers each thing that is wrong in its own way', async () => {

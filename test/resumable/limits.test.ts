@@ -302,7 +302,7 @@ function holds(name: StoreName | 'memory'): void {
     expect(entries.length).toBeLessThan(40)
     const event = { event: 'tool', data: 'x'.repeat(maxEventBytes) }
     await (await eventStream.streams.create('event', [event])).ended
-    expect(errors).toMatchObject([tooLarge])
+    expect(errors).toMatchObject([{ code: 'ERR_STREAM_SOURCE', cause: tooLarge }])
     expect(await eventStream.streams.status('event')).toMatchObject({ state: 'failed' })
   })
 

@@ -62,8 +62,9 @@ function suite(contextOf: () => ResumableStreamContext): void {
       })
       expect(errors.splice(0)).toEqual([
         expect.objectContaining({
-          code: 'ERR_EVENT',
+          code: 'ERR_STREAM_SOURCE',
           message: expect.stringMatching(/must give text, or bytes of UTF-8, got /),
+          cause: expect.objectContaining({ code: 'ERR_EVENT' }),
         }),
       ])
     }
