@@ -1,9 +1,9 @@
 import { EventStreamError } from '../../core/errors.js'
+import { Waiters } from '../waiters.js'
 import { messageOf, refused, StatementError } from './failure.js'
 import type { Health } from './health.js'
 import { checkServer, checkVersion, greeting, versionText } from './schema.js'
 import type { Row, Statements } from './statements.js'
-import { Waiters } from './waiters.js'
 
 export interface LinkOptions {
   readonly schema: string

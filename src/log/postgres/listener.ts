@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto'
 import { within } from '../../core/within.js'
+import { Waiters } from '../waiters.js'
 import { StatementError } from './failure.js'
 import type { Health } from './health.js'
 import { retryDelayMs } from './link.js'
 import type { PoolInUse, PostgresClient } from './pool.js'
 import { connectBy, type Row } from './statements.js'
-import { Waiters } from './waiters.js'
 
 export interface ListenerEvents {
   notification(payload: string): void

@@ -2,7 +2,7 @@ import { type EntryId, isEntryId, seqOf } from '../../core/entry-id.js'
 import { quoteName } from '../../core/log-names.js'
 import { randomNonce } from '../nonce.js'
 import type { RedisDriver } from './driver.js'
-import { channelKeys } from './format.js'
+import { channelKeys, type KeyPrefix } from './format.js'
 import type { Link } from './link.js'
 import type { Scripts } from './scripts.js'
 
@@ -45,7 +45,7 @@ export function lastAppended(reply: unknown): EntryId | undefined {
  * whoever looks at the channel next.
  */
 export class Confirmations {
-  readonly #prefix: string
+  readonly #prefix: KeyPrefix
   readonly #link: Link
   readonly #scripts: Scripts
   readonly #isNeeded: boolean
@@ -54,7 +54,7 @@ export class Confirmations {
   #timer: NodeJS.Timeout | undefined
   #isClosed = false
 
-  constructor(prefix: string, link: Link, scripts: Scripts, isNeeded: boolean) {
+  constructor(prefix: KeyPrefix, link: Link, scripts: Scripts, isNeeded: boolean) {
     this.#prefix = prefix
     this.#link = link
     this.#scripts = scripts

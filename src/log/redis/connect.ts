@@ -1,8 +1,9 @@
 import { EventStreamError, quote } from '../../core/errors.js'
 import { optionalPackage } from '../../core/optional-package.js'
 import type { RedisDriver } from './driver.js'
-import { ioredisDriver } from './ioredis.js'
-import { isNodeRedis, nodeRedisDriver } from './node-redis.js'
+import { ioredisDriver, ioredisPlace } from './ioredis.js'
+import { modelOf, type RedisModel } from './model.js'
+import { isNodeRedis, nodeRedisDriver, nodeRedisPlace } from './node-redis.js'
 import { parseRedisUrl, type RedisAddress } from './url.js'
 
 /** A client of `ioredis` or `redis`: anything that can be made anew with other options. */
@@ -11,17 +12,29 @@ export interface RedisClient {
 }
 
 /**
- * Where connections to Redis are made like.
+ * What connections to Redis are made like.
  *
- * @throws EventStreamError `ERR_OPTION` when it is neither a URL nor a client.
+ * @throws EventStreamError `ERR_OPTION` when it is neither a URL nor a client, or a client whose settings no log can
+ *   honour.
  */
-export function redisConnector(redis: string | RedisClient): () => Promise<RedisDriver> {
+export function redisModel(redis: string | RedisClient): RedisModel {
   if (typeof redis === 'string') {
     const address = parseRedisUrl(redis)
-    return () => driverFor(address)
+    const { database } = address
+    return { keyPrefix: '', database, connect: () => driverFor(address), check: () => undefined }
   }
-  if (isNodeRedis(redis)) return async () => nodeRedisDriver(redis)
-  if (isIoredis(redis)) return async () => ioredisDriver(redis as never)
+  if (isNodeRedis(redis))
+    return modelOf(
+      () => nodeRedisPlace(redis),
+      () => nodeRedisDriver(redis),
+    )
+  if (isIoredis(redis)) {
+    const client = redis as never
+    return modelOf(
+      () => ioredisPlace(client),
+      () => ioredisDriver(client),
+    )
+  }
   throw new EventStreamError(
     'ERR_OPTION',
     `redis is ${quote(redis)}; give a URL such as redis://127.0.0.1:6379, or a client of ioredis or redis.`,
@@ -43,13 +56,13 @@ function isIoredis(client: unknown): boolean {
 }
 
 /** For a URL, whichever of the two packages is there will do. */
-async function driverFor({ url, sentinel }: RedisAddress): Promise<RedisDriver> {
+async function driverFor({ url, database, sentinel }: RedisAddress): Promise<RedisDriver> {
   // Bundlers would take a package that is not installed for an error.
   const ioredis = await optionalPackage(
     () => import(/* webpackIgnore: true */ /* turbopackIgnore: true */ 'ioredis'),
   )
   if (ioredis !== undefined) {
-    const options = { lazyConnect: true }
+    const options = { lazyConnect: true, db: database }
     const model = sentinel
       ? new ioredis.Redis({ ...options, ...sentinel })
       : new ioredis.Redis(url, options)
@@ -59,7 +72,7 @@ async function driverFor({ url, sentinel }: RedisAddress): Promise<RedisDriver> 
     () => import(/* webpackIgnore: true */ /* turbopackIgnore: true */ 'redis'),
   )
   if (redis !== undefined && sentinel === undefined) {
-    return nodeRedisDriver(redis.createClient({ url }) as never)
+    return nodeRedisDriver(redis.createClient({ url, database }) as never)
   }
   throw new EventStreamError(
     'ERR_OPTION',

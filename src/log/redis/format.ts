@@ -15,10 +15,31 @@ export interface ChannelKeys {
   readonly dropped: string
 }
 
-/** @param prefix - Without `{` and `}`, which choose a cluster's slot. */
-export function channelKeys(prefix: string, channel: string): ChannelKeys {
-  const base = `{${prefix}:${encodeChannelName(channel)}}`
-  return { keys: [`${base}:s`, `${base}:m`, `${base}:k`], live: `${base}:l`, dropped: `${base}:d` }
+/** What keeps the keys of two logs in one Redis apart. */
+export interface KeyPrefix {
+  /** What all keys and pub/sub channels begin with: `{headwater`, or `staging:{headwater`. */
+  readonly start: string
+  /** What pub/sub channels end with, as all databases of a Redis share them. */
+  readonly liveEnd: string
+}
+
+/**
+ * @param keyPrefix - Of the application's client.
+ * @param prefix - Of the log, without `{` and `}`, which choose a cluster's slot.
+ */
+export function wholePrefix(keyPrefix: string, prefix: string, database: number): KeyPrefix {
+  return { start: `${keyPrefix}{${prefix}`, liveEnd: database === 0 ? '' : String(database) }
+}
+
+/** @param prefix - A text is the log's, with a client that has no key prefix, in database 0. */
+export function channelKeys(prefix: KeyPrefix | string, channel: string): ChannelKeys {
+  const { start, liveEnd } = typeof prefix === 'string' ? wholePrefix('', prefix, 0) : prefix
+  const base = `${start}:${encodeChannelName(channel)}}`
+  return {
+    keys: [`${base}:s`, `${base}:m`, `${base}:k`],
+    live: `${base}:l${liveEnd}`,
+    dropped: `${base}:d`,
+  }
 }
 
 /** Instead of a name, which has no line breaks; before a key. */

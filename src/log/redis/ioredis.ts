@@ -1,4 +1,5 @@
 import type { Cluster, Redis, RedisOptions } from 'ioredis'
+import { EventStreamError } from '../../core/errors.js'
 import {
   type DriverEvents,
   messageOf,
@@ -7,12 +8,33 @@ import {
   runScript,
   ScriptRunner,
 } from './driver.js'
+import type { ClientPlace } from './model.js'
 import type { Script } from './scripts.js'
 
-/** What both connections have, whatever the application's own client does. */
-const connectionOptions: RedisOptions = {
-  lazyConnect: true,
+/** What a connection must have for its answers to be understood, whatever the application's own client has. */
+const wireOptions = {
+  // Keys have it already, and so have pub/sub channels, where it would be left out.
   keyPrefix: '',
+  stringNumbers: false,
+  replyMapping: 'legacy',
+  // Connections for reading only, or for watching others.
+  readOnly: false,
+  monitor: false,
+  // Timeouts are the log's own: one that is quiet is not dead, and a command that is late may have been run.
+  commandTimeout: undefined,
+  socketTimeout: undefined,
+  // It may repeat commands.
+  reconnectOnError: null,
+  himportFieldsets: undefined,
+  keepAlive: 10_000,
+  // After a close: its timer would keep the process.
+  disconnectTimeout: 200,
+} satisfies RedisOptions
+
+/** What both connections have beyond that. */
+const connectionOptions: RedisOptions = {
+  ...wireOptions,
+  lazyConnect: true,
   // It would hold back the answers of all that is sent at once until the last one is there.
   enableAutoPipelining: false,
   // Waiting and repeating are the log's own: it knows what may be repeated.
@@ -21,9 +43,51 @@ const connectionOptions: RedisOptions = {
   autoResubscribe: false,
   maxRetriesPerRequest: 0,
   retryStrategy: reconnectDelayMs,
-  keepAlive: 10_000,
-  // After a close: its timer would keep the process.
-  disconnectTimeout: 200,
+}
+
+/** Whom a connection is made to, and as whom. */
+const renewed = [
+  'host',
+  'port',
+  'path',
+  'family',
+  'tls',
+  'username',
+  'password',
+  'sentinels',
+  'name',
+  'sentinelUsername',
+  'sentinelPassword',
+] as const
+
+/** Has a connection look up, each time it is made, what the application's client would use now. */
+function renew(
+  options: object | undefined,
+  names: readonly (typeof renewed)[number][],
+  now: () => object | undefined,
+): void {
+  if (options === undefined) return
+  for (const name of names) {
+    const get = () => (now() as RedisOptions | undefined)?.[name]
+    Object.defineProperty(options, name, { get, enumerable: true, configurable: true })
+  }
+}
+
+/**
+ * Where data of a client goes.
+ *
+ * @throws EventStreamError `ERR_OPTION` for one that goes to replicas.
+ */
+export function ioredisPlace(client: Redis | Cluster): ClientPlace {
+  const { isCluster } = client
+  const options = client.options as RedisOptions
+  if (options.role === 'slave') {
+    throw new EventStreamError(
+      'ERR_OPTION',
+      "redis is a client of replicas (role: 'slave'), which take no events; give one of the master.",
+    )
+  }
+  return { keyPrefix: options.keyPrefix, database: isCluster ? 0 : options.db, isCluster }
 }
 
 /** Connections made like those of an `ioredis` client, which itself is left alone. */
@@ -32,6 +96,9 @@ export function ioredisDriver(template: Redis | Cluster): RedisDriver {
     ? new ClusterDriver(template as Cluster)
     : new SingleDriver(template as Redis)
 }
+
+/** As they are not called elsewhere: an application may have set functions that change the answers of `evalsha`. */
+const scriptNames = { eval: 'EVAL', evalsha: 'EVALSHA' } as const
 
 /** Commands of one write, if there are more. */
 const writeSize = 16
@@ -44,8 +111,13 @@ class SingleDriver implements RedisDriver {
   #corked = 0
 
   constructor(template: Redis) {
-    this.#commands = template.duplicate(connectionOptions)
-    this.#subscriber = template.duplicate(connectionOptions)
+    const make = () => {
+      const client = template.duplicate(connectionOptions)
+      renew(client.options, renewed, () => template.options)
+      return client
+    }
+    this.#commands = make()
+    this.#subscriber = make()
   }
 
   open(events: DriverEvents): void {
@@ -57,12 +129,12 @@ class SingleDriver implements RedisDriver {
   run(script: Script, keys: readonly string[], args: readonly string[]): Promise<unknown> {
     return this.#scripts.run(script, (command, text) => {
       this.#cork()
-      return this.#commands[command](text, keys.length, ...keys, ...args)
+      return this.#commands.call(scriptNames[command], text, keys.length, ...keys, ...args)
     })
   }
 
   command(name: string, ...args: readonly string[]): Promise<unknown> {
-    return this.#commands.call(name, ...args)
+    return this.#commands.call(name.toUpperCase(), ...args)
   }
 
   subscribe(live: readonly string[]): Promise<unknown> {
@@ -142,12 +214,21 @@ class ClusterDriver implements RedisDriver {
       enableOfflineQueue: false,
       shardedSubscribers: true,
       keyPrefix: '',
+      scaleReads: 'master',
+      enableAutoPipelining: false,
       // A command whose connection broke may have been run: whether it is sent again is for the log.
       retryDelayOnFailover: 0,
       slotsRefreshInterval: 5000,
       clusterRetryStrategy: reconnectDelayMs,
-      redisOptions: { keyPrefix: '', keepAlive: 10_000, disconnectTimeout: 200 },
+      redisOptions: { ...wireOptions },
     })
+    // Made from a copy of these options, which it keeps.
+    const { connectionPool } = this.#cluster as unknown as {
+      connectionPool?: { redisOptions?: object }
+    }
+    for (const options of [this.#cluster.options.redisOptions, connectionPool?.redisOptions]) {
+      renew(options, ['username', 'password'], () => template.options.redisOptions)
+    }
   }
 
   open(events: DriverEvents): void {
@@ -180,7 +261,7 @@ class ClusterDriver implements RedisDriver {
   async run(script: Script, keys: readonly string[], args: readonly string[]): Promise<unknown> {
     try {
       return await runScript(script, (command, text) =>
-        this.#cluster[command](text, keys.length, ...keys, ...args),
+        this.#cluster.call(scriptNames[command], text, keys.length, ...keys, ...args),
       )
     } catch (error) {
       // A node has gone: who has its slots now?

@@ -1,10 +1,14 @@
 import { EventStreamError } from '../../core/errors.js'
 import type { LogHealth } from '../event-log.js'
+import { Waiters } from '../waiters.js'
 import { messageOf, type RedisDriver, whyFailed } from './driver.js'
 import { Handshakes } from './handshakes.js'
+import { cannotConnect, isHopeless, isNoDatabase, noDatabase } from './hopeless.js'
+import type { RedisModel } from './model.js'
 import type { ResolvedRedisOptions } from './options.js'
 import { busyDelayMs, Pending } from './pending.js'
 import { isReadOnly, ReadOnly } from './read-only.js'
+import { Returning } from './returning.js'
 import { whyTooOld } from './version.js'
 
 export type LinkOptions = Pick<
@@ -30,39 +34,38 @@ export interface LinkTask {
   attempt(driver: RedisDriver, lostForMs: number | undefined): Promise<unknown>
 }
 
-const notAllowed = /\b(?:NOAUTH|WRONGPASS|NOPERM|invalid password|ERR AUTH)\b/
-
-/** What no waiting will mend. */
-function isHopeless(reason: string): boolean {
-  return notAllowed.test(reason) || /\bENOTFOUND\b/.test(reason)
-}
+type Part = 'commands' | 'subscriber'
 
 /** The connections to Redis: what waits for them, and whether they are there. */
 export class Link {
+  readonly #model: RedisModel
   readonly #options: LinkOptions
   readonly #events: LinkEvents
   readonly #commands: Pending
   readonly #subscriber: Pending
-  readonly #handshakes: Handshakes<'commands' | 'subscriber'>
+  readonly #handshakes: Handshakes<Part>
   readonly #readOnly: ReadOnly
   #driver: RedisDriver | undefined
   #isUp = { commands: false, subscriber: false }
+  readonly #returning: Returning<Part>
   #health: LogHealth = { state: 'connecting', since: new Date() }
   /** Why it will never work. */
   #fatal: EventStreamError | undefined
-  #onChange: (() => void)[] = []
+  readonly #waiters = new Waiters()
   #replicating: Promise<unknown> | undefined
   /** Grows whenever messages come again, or no more. */
   #listening = 0
   #connection = 0
   #isClosed = false
 
-  constructor(connect: () => Promise<RedisDriver>, options: LinkOptions, events: LinkEvents) {
+  constructor(model: RedisModel, options: LinkOptions, events: LinkEvents) {
+    this.#model = model
     this.#options = options
     this.#events = events
     const { timeoutMs, maxPending } = options
     const onSilence = (ms = timeoutMs) => this.#silent(ms)
     this.#handshakes = new Handshakes(timeoutMs, onSilence)
+    this.#returning = new Returning((error) => this.#updateHealth(error))
     this.#readOnly = new ReadOnly({
       reconnect: () => {
         this.#down('commands', this.#readOnly.error)
@@ -83,7 +86,8 @@ export class Link {
       },
     })
     this.#subscriber = new Pending(timeoutMs, maxPending, { onSilence: () => onSilence() })
-    connect()
+    model
+      .connect()
       .then((driver) => this.#open(driver))
       .catch((error: unknown) => this.#fail(error as EventStreamError))
   }
@@ -102,7 +106,7 @@ export class Link {
       if (error !== undefined && isHopeless(messageOf(error))) throw cannotConnect(error)
       const left = deadline - performance.now()
       if (left <= 0) throw cannotConnect(error)
-      await this.#changed(left)
+      await this.#waiters.wait(left)
     }
   }
 
@@ -171,15 +175,22 @@ export class Link {
 
   close(error: EventStreamError): void {
     this.#isClosed = true
+    this.#end(error)
+    this.#waiters.wake()
+  }
+
+  #end(error: EventStreamError): void {
     this.#handshakes.close()
+    this.#returning.close()
     this.#readOnly.close()
     this.#commands.close(error)
     this.#subscriber.close(error)
     this.#driver?.close()
-    this.#change()
   }
 
   #run(pending: Pending, { what, writes, attempt }: LinkTask): Promise<unknown> {
+    const moved = this.#model.check()
+    if (moved !== undefined) this.#fail(moved)
     if (this.#fatal !== undefined) return Promise.reject(this.#fatal)
     return pending.run({
       what,
@@ -202,19 +213,19 @@ export class Link {
     driver.open({
       message: (live, text) => this.#events.message(live, text),
       commands: (isUp, error) => {
-        if (!isUp) this.#down('commands', error)
-        else void this.#greet(driver)
+        if (isUp) void this.#greet(driver)
+        else this.#lost('commands', error)
       },
       subscriber: (isUp, error) => {
         if (isUp) this.#handshakes.done('subscriber')
         if (isUp) void this.#listen()
-        else this.#down('subscriber', error)
+        else this.#lost('subscriber', error)
       },
     })
   }
 
   /** The nodes of a cluster are the business of its package. */
-  #expect(part: 'commands' | 'subscriber'): void {
+  #expect(part: Part): void {
     if (this.#isClosed || this.#fatal !== undefined || this.#driver?.isCluster) return
     this.#handshakes.begin(part)
   }
@@ -223,10 +234,17 @@ export class Link {
   async #greet(driver: RedisDriver): Promise<void> {
     this.#expect('commands')
     try {
-      const [asked, prepared] = await Promise.allSettled([
+      const { database } = this.#model
+      const [selected, asked, prepared] = await Promise.allSettled([
+        // A driver may go on in another one, where it was refused.
+        database === 0 ? undefined : driver.command('SELECT', String(database)),
         driver.command('INFO', 'server'),
         this.#events.prepare(driver),
       ])
+      if (selected.status === 'rejected') {
+        this.#notSelected(driver, selected.reason)
+        return
+      }
       if (prepared.status === 'rejected' && whyFailed(prepared.reason) === 'busy') {
         this.#greetLater(driver, prepared.reason)
         return
@@ -246,6 +264,16 @@ export class Link {
     this.#handshakes.done('commands')
     this.#commands.up()
     this.#up('commands')
+  }
+
+  #notSelected(driver: RedisDriver, error: Error): void {
+    if (isNoDatabase(error)) this.#fail(noDatabase(this.#model.database, error))
+    else if (whyFailed(error) !== 'lost') this.#greetLater(driver, error)
+  }
+
+  #lost(part: Part, error: Error | undefined): void {
+    if (isNoDatabase(error)) this.#fail(noDatabase(this.#model.database, error))
+    else this.#down(part, error, true)
   }
 
   /** It takes nothing yet, as when it loads what was stored: what waits would be done in any order. */
@@ -277,9 +305,10 @@ export class Link {
     if (listening === this.#listening) this.#up('subscriber')
   }
 
-  #up(part: 'commands' | 'subscriber'): void {
+  #up(part: Part): void {
     if (this.#isClosed) return
     this.#isUp[part] = true
+    this.#returning.done(part)
     this.#updateHealth()
     this.#checkIfUp()
   }
@@ -290,14 +319,18 @@ export class Link {
     this.#events.check().catch(() => undefined)
   }
 
-  #down(part: 'commands' | 'subscriber', error: Error | undefined): void {
+  /** @param isQuiet - Whether that may be all that is wrong: it was closed, as those are for which there is nothing to do. */
+  #down(part: Part, error: Error | undefined, isQuiet = false): void {
     if (this.#isClosed) return
     if (part === 'commands') this.#connection += 1
+    const isIdle = isQuiet && this.#isUp[part] && this.#commands.isIdle && this.#subscriber.isIdle
     this.#isUp[part] = false
     if (part === 'subscriber') this.#listening += 1
     this.#expect(part)
     const pending = part === 'commands' ? this.#commands : this.#subscriber
     pending.down(error)
+    if (isIdle) this.#returning.begin(part, error)
+    else this.#returning.done(part)
     this.#updateHealth(error)
   }
 
@@ -310,18 +343,16 @@ export class Link {
   }
 
   #fail(error: EventStreamError): void {
+    if (this.#fatal !== undefined) return
     this.#fatal = error
-    this.#handshakes.close()
-    this.#readOnly.close()
-    this.#commands.close(error)
-    this.#subscriber.close(error)
-    this.#driver?.close()
+    this.#end(error)
     this.#set({ state: 'down', since: new Date(), error })
   }
 
   #updateHealth(error?: Error): void {
     const { state, since } = this.#health
-    if (this.#isUp.commands && this.#isUp.subscriber && this.#readOnly.error === undefined) {
+    const isThere = (part: Part) => this.#isUp[part] || this.#returning.has(part)
+    if (isThere('commands') && isThere('subscriber') && this.#readOnly.error === undefined) {
       if (state !== 'up') this.#set({ state: 'up', since: new Date() }, state !== 'connecting')
     } else if (state === 'up') {
       this.#set({ state: 'down', since: new Date(), error })
@@ -335,7 +366,7 @@ export class Link {
   #set(health: LogHealth, isNews = true): void {
     this.#health = health
     if (isNews && !this.#isClosed) this.#tell(health)
-    this.#change()
+    this.#waiters.wake()
   }
 
   #tell(health: LogHealth): void {
@@ -345,30 +376,4 @@ export class Link {
       process.emitWarning(error instanceof Error ? error : String(error))
     }
   }
-
-  #change(): void {
-    for (const onChange of this.#onChange.splice(0)) onChange()
-  }
-
-  async #changed(ms: number): Promise<void> {
-    let timer: NodeJS.Timeout | undefined
-    await new Promise<void>((resolve) => {
-      this.#onChange.push(resolve)
-      timer = setTimeout(resolve, ms)
-    })
-    clearTimeout(timer)
-  }
-}
-
-function cannotConnect(cause: Error | undefined): EventStreamError {
-  const reason = cause === undefined ? 'no answer' : messageOf(cause)
-  const isRefused = notAllowed.test(reason)
-  const advice = isRefused
-    ? 'give the right user and password.'
-    : 'check the URL, and that Redis runs there.'
-  return new EventStreamError(
-    isRefused ? 'ERR_LOG_REFUSED' : 'ERR_LOG_UNAVAILABLE',
-    `The event log cannot connect to Redis: ${reason}; ${advice}`,
-    { cause },
-  )
 }

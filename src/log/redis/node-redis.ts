@@ -7,15 +7,30 @@ import {
   ScriptRunner,
   whyFailed,
 } from './driver.js'
+import type { ClientPlace } from './model.js'
 import type { Script } from './scripts.js'
 
 type Listener = (text: string, live: string) => void
+
+interface Credentials {
+  readonly username?: string | undefined
+  readonly password?: string | undefined
+}
+
+interface Options extends Credentials {
+  readonly socket?: object
+  readonly database?: unknown
+  readonly keyPrefix?: unknown
+  readonly credentialsProvider?:
+    | { readonly type: string; credentials?(): Promise<Credentials> }
+    | undefined
+}
 
 /** What is used of a client of `redis`. */
 interface Client {
   readonly isOpen: boolean
   readonly isReady: boolean
-  readonly options?: { readonly socket?: object }
+  readonly options?: Options
   duplicate(options: object): Client
   on(event: string, listener: (error: Error) => void): unknown
   connect(): Promise<unknown>
@@ -28,7 +43,7 @@ interface Client {
 /** What is used of a cluster of `redis`. */
 interface Cluster {
   readonly isOpen: boolean
-  readonly _options?: { readonly defaults?: { readonly socket?: object } }
+  readonly _options?: { readonly defaults?: Options; readonly keyPrefix?: unknown }
   duplicate(options: object): Cluster
   on(event: string, listener: (error: Error) => void): unknown
   connect(): Promise<unknown>
@@ -69,6 +84,53 @@ export function nodeRedisDriver(template: Client | Cluster): RedisDriver {
   )
 }
 
+/** Where data of a client goes. */
+export function nodeRedisPlace(client: Client | Cluster): ClientPlace {
+  if (isCluster(client)) {
+    return { keyPrefix: client._options?.keyPrefix, database: 0, isCluster: true }
+  }
+  const { keyPrefix, database } = client.options ?? {}
+  return { keyPrefix, database, isCluster: false }
+}
+
+/** What a connection must have for its answers to be understood, whatever the application's own client has. */
+const wireOptions = {
+  // Keys have it already, and so have pub/sub channels, where it would be left out.
+  keyPrefix: undefined,
+  // Types that answers are mapped to, and signals that abort.
+  commandOptions: undefined,
+  // What it keeps would be kept for others.
+  clientSideCache: undefined,
+  emitInvalidate: undefined,
+  readonly: false,
+  // Waiting and repeating are the log's own: it knows what may be repeated.
+  disableOfflineQueue: true,
+  // A limit of the application's own for what waits: the log has its own.
+  commandsQueueMaxLength: undefined,
+}
+
+/** One that is quiet is not dead: timeouts are the log's own. */
+const socketOptions = { reconnectStrategy: reconnectDelayMs, socketTimeout: undefined }
+
+/**
+ * Has each connection ask as whom the application's client would connect now. Its own provider tells by itself, unless
+ * another password was set since.
+ */
+function credentialsOf(now: () => Options | undefined): Options['credentialsProvider'] {
+  const { username, password, credentialsProvider } = now() ?? {}
+  // It renews what it has given, and says so to each connection.
+  if (credentialsProvider?.type === 'streaming-credentials-provider') return credentialsProvider
+  return {
+    type: 'async-credentials-provider',
+    credentials: async () => {
+      const options = now() ?? {}
+      const isSet = options.username !== username || options.password !== password
+      const told = isSet ? undefined : await options.credentialsProvider?.credentials?.()
+      return told ?? { username: options.username, password: options.password }
+    },
+  }
+}
+
 function isCluster(client: object): client is Cluster {
   return 'slots' in client || 'getSlotRandomNode' in client
 }
@@ -93,10 +155,14 @@ class SingleDriver implements RedisDriver {
   readonly #onMessage: Listener = (text, live) => this.#events?.message(live, text)
 
   constructor(template: Client) {
-    const socket = { ...template.options?.socket, reconnectStrategy: reconnectDelayMs }
-    // Waiting and repeating are the log's own: it knows what may be repeated.
     this.#make = () =>
-      template.duplicate({ socket, disableOfflineQueue: true, keyPrefix: undefined })
+      template.duplicate({
+        ...wireOptions,
+        // All of it is in the options already. Read again, it would take the place of those here.
+        url: undefined,
+        socket: { ...template.options?.socket, ...socketOptions },
+        credentialsProvider: credentialsOf(() => template.options),
+      })
     this.#commands = this.#make()
     this.#subscriber = this.#make()
   }
@@ -187,13 +253,26 @@ class ClusterDriver implements RedisDriver {
   readonly #onMessage: Listener = (text, live) => this.#events?.message(live, text)
 
   constructor(template: Cluster) {
-    const defaults = template._options?.defaults
-    const socket = { ...defaults?.socket, reconnectStrategy: reconnectDelayMs }
-    this.#make = () =>
-      template.duplicate({
-        defaults: { ...defaults, socket, disableOfflineQueue: true },
+    const now = () => template._options?.defaults
+    this.#make = () => {
+      const { username, password, credentialsProvider } = now() ?? {}
+      const hasCredentials = [username, password, credentialsProvider].some(
+        (it) => it !== undefined,
+      )
+      return template.duplicate({
+        defaults: {
+          ...now(),
+          ...wireOptions,
+          socket: { ...now()?.socket, ...socketOptions },
+          // Those of single nodes would not count any more.
+          ...(hasCredentials ? { credentialsProvider: credentialsOf(now) } : {}),
+        },
         keyPrefix: undefined,
+        commandOptions: undefined,
+        clientSideCache: undefined,
+        useReplicas: false,
       })
+    }
     this.#cluster = this.#make()
   }
 

@@ -1,7 +1,9 @@
 import { EventStreamError, quote } from '../../core/errors.js'
 import { checkFunction, checkNames, checkWhole } from '../../core/options.js'
 import type { LogHealth } from '../event-log.js'
-import type { RedisClient } from './connect.js'
+import { type RedisClient, redisModel } from './connect.js'
+import { type KeyPrefix, wholePrefix } from './format.js'
+import type { RedisModel } from './model.js'
 
 /** Where a log is in Redis, and its limits. Processes that share it give the same. */
 export interface RedisEventLogOptions {
@@ -9,11 +11,13 @@ export interface RedisEventLogOptions {
    * `redis://`, `rediss://`, or `redis+sentinel://host:port,host:port/master/db`, with user and password percent-encoded
    * or as they are; or a client of
    * `ioredis` (also for Sentinel, or a `Cluster`) or `redis` (also a cluster). A client is a model
-   * of two connections that the log makes and closes by itself: it is neither used nor closed.
+   * of two connections that the log makes and closes by itself: it is neither used nor closed. Its `keyPrefix` and
+   * database are the log's too, and its credentials are read anew for each connection.
    */
   readonly redis: string | RedisClient
   /**
-   * What all keys begin with, so that applications can share a Redis.
+   * Name of this log in the keys and pub/sub channels, which begin with `{<prefix>:`, after the client's `keyPrefix`.
+   * So applications can share a Redis.
    * @defaultValue 'headwater'
    */
   readonly prefix?: string | undefined
@@ -67,8 +71,14 @@ export interface RedisEventLogOptions {
   readonly onHealth?: ((health: LogHealth) => void) | undefined
 }
 
+type Given = Omit<RedisEventLogOptions, 'redis' | 'prefix'>
+
 export type ResolvedRedisOptions = {
-  readonly [name in keyof RedisEventLogOptions]-?: NonNullable<RedisEventLogOptions[name]>
+  readonly [name in keyof Given]-?: NonNullable<Given[name]>
+} & {
+  readonly redis: RedisModel
+  /** With that of the client. */
+  readonly prefix: KeyPrefix
 }
 
 /** @throws EventStreamError `ERR_OPTION` when an option cannot work. */
@@ -103,7 +113,14 @@ export function resolveRedisOptions(options: RedisEventLogOptions): ResolvedRedi
       `prefix is ${quote(prefix)}; give 1 to 100 letters, digits or . : / _ -`,
     )
   }
-  return { redis, prefix, ...numbers, waitReplicas, onHealth }
+  const model = redisModel(redis)
+  return {
+    redis: model,
+    prefix: wholePrefix(model.keyPrefix, prefix, model.database),
+    ...numbers,
+    waitReplicas,
+    onHealth,
+  }
 }
 
 function warn({ state, error }: LogHealth): void {

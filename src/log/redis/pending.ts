@@ -68,6 +68,11 @@ export class Pending {
     this.#events = events
   }
 
+  /** Nothing waits for an answer. */
+  get isIdle(): boolean {
+    return this.#tasks.size === 0
+  }
+
   /** Lets tasks go, in the order they came. */
   up(): void {
     if (this.#isUp) return
@@ -238,7 +243,7 @@ function adviceFor(message: string): string {
   }
   if (message.startsWith('OOM')) return ' Its memory is full: raise maxmemory, or keep less.'
   if (/^(?:NOAUTH|WRONGPASS)/.test(message)) return ' Give the right user and password.'
-  if (/NOPERM|can't run this command|No permissions/.test(message))
-    return ' Allow this user the commands that PROTOCOL.md lists.'
+  if (/NOPERM|executing the script can't|can't run this command|No permissions/.test(message))
+    return ' Allow this user the commands, keys and pub/sub channels that PROTOCOL.md lists (such as ~{headwater:* and &{headwater:*).'
   return ''
 }

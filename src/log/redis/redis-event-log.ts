@@ -31,9 +31,8 @@ import {
 } from '../stream-log.js'
 import { Batches } from './batches.js'
 import { Confirmations, lastAppended, parseHeads } from './confirmations.js'
-import { redisConnector } from './connect.js'
 import { type RedisDriver, whyFailed } from './driver.js'
-import { channelKeys, packEntry, packKey, parseStored } from './format.js'
+import { channelKeys, type KeyPrefix, packEntry, packKey, parseStored } from './format.js'
 import { Link } from './link.js'
 import { type RedisEventLogOptions, resolveRedisOptions } from './options.js'
 import { RedisRegistry } from './redis-registry.js'
@@ -67,7 +66,7 @@ class RedisEventLog implements StreamLog, RemoteLog, RegistryLog, IntakeLog {
   readonly kind = 'redis'
   readonly intake = new Intake()
   readonly registry: RedisRegistry
-  readonly #prefix: string
+  readonly #prefix: KeyPrefix
   readonly #link: Link
   readonly #scriptsOf: (isCluster: boolean) => Scripts
   readonly #subscriptions: Subscriptions
@@ -104,7 +103,7 @@ class RedisEventLog implements StreamLog, RemoteLog, RegistryLog, IntakeLog {
       heads: (channels: readonly string[]) => this.heads(channels),
     }
     this.#subscriptions = new Subscriptions(host, { checkMs: pollIntervalMs })
-    this.#link = new Link(redisConnector(redis), link, {
+    this.#link = new Link(redis, link, {
       prepare: (driver) => this.#prepare(driver),
       message: this.intake.guard((live, text) => this.#subscriptions.message(live, text)),
       resubscribe: () => this.#subscriptions.resubscribe(),

@@ -11,6 +11,7 @@ import type {
   Take,
 } from '../registry-store.js'
 import type { RedisDriver } from './driver.js'
+import type { KeyPrefix } from './format.js'
 import type { Link } from './link.js'
 import {
   packRecord,
@@ -35,7 +36,7 @@ type Run = (name: Name, keys: readonly string[], args: readonly string[]) => Pro
  * that was lost is repeated as it was, and finds by its token what the first one did.
  */
 export class RedisRegistry implements RegistryStore {
-  readonly #prefix: string
+  readonly #prefix: KeyPrefix
   readonly #keys: readonly string[]
   readonly #link: Link
   readonly #intake: Intake
@@ -43,7 +44,7 @@ export class RedisRegistry implements RegistryStore {
   readonly #repeatMs: number
 
   /** @param timeoutMs - For how long a call is repeated. */
-  constructor(prefix: string, link: Link, intake: Intake, timeoutMs: number) {
+  constructor(prefix: KeyPrefix, link: Link, intake: Intake, timeoutMs: number) {
     this.#prefix = prefix
     this.#keys = registryKeys(prefix)
     this.#link = link

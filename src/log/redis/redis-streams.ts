@@ -15,7 +15,7 @@ import {
 } from '../stream-log.js'
 import type { Confirmations } from './confirmations.js'
 import type { RedisDriver } from './driver.js'
-import { channelKeys, packEntry, parseStored } from './format.js'
+import { channelKeys, type KeyPrefix, packEntry, parseStored } from './format.js'
 import type { Link } from './link.js'
 import type { ScriptLimits } from './scripts.js'
 import { type StreamScripts, streamScriptsFor } from './stream-scripts.js'
@@ -41,7 +41,7 @@ type InfoReply = readonly [
  * second one finds done, since tokens and ids tell.
  */
 export class RedisStreams {
-  readonly #prefix: string
+  readonly #prefix: KeyPrefix
   readonly #link: Link
   readonly #intake: Intake
   readonly #confirmations: Confirmations
@@ -51,7 +51,7 @@ export class RedisStreams {
 
   /** @param timeoutMs - For how long a call is repeated. */
   constructor(
-    prefix: string,
+    prefix: KeyPrefix,
     link: Link,
     intake: Intake,
     confirmations: Confirmations,

@@ -1,21 +1,23 @@
 import { decodeChannelName, encodeChannelName } from '../../core/cursor.js'
 import { parseJson } from '../../core/json.js'
 import type { NewRecord, RecordState, RegistryRecord } from '../registry-store.js'
+import { type KeyPrefix, wholePrefix } from './format.js'
 
 /** The keys of a registry, in the order in which scripts take them. */
-export function registryKeys(prefix: string): readonly string[] {
+export function registryKeys(prefix: KeyPrefix | string): readonly string[] {
   const base = registryBase(prefix)
   return ['r', 's', 'a', 'e', 'u', 'd', 'h'].map((name) => `${base}:${name}`)
 }
 
 /** Where the answer to a removal is kept for as long as it may be repeated. */
-export function removalKey(prefix: string, token: string): string {
+export function removalKey(prefix: KeyPrefix, token: string): string {
   return `${registryBase(prefix)}:x${token}`
 }
 
 /** No channel is there: neither prefixes nor encoded names have a `~`. */
-function registryBase(prefix: string): string {
-  return `{${prefix}:~registry}`
+function registryBase(prefix: KeyPrefix | string): string {
+  const { start } = typeof prefix === 'string' ? wholePrefix('', prefix, 0) : prefix
+  return `${start}:~registry}`
 }
 
 /** Instead of text that UTF-8 does not keep, or that begins like this. */

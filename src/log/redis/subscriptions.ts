@@ -2,11 +2,11 @@ import type { EntryId } from '../../core/entry-id.js'
 import { quoteName } from '../../core/log-names.js'
 import type { LogListener } from '../event-log.js'
 import { type Intake, readInstead } from '../intake.js'
-import { channelKeys, parseMessage } from './format.js'
+import { channelKeys, type KeyPrefix, parseMessage } from './format.js'
 
 /** What subscriptions need of the log. */
 export interface SubscriptionHost {
-  readonly prefix: string
+  readonly prefix: KeyPrefix | string
   readonly intake: Intake
   subscribe(live: readonly string[]): Promise<unknown>
   unsubscribe(live: readonly string[]): Promise<unknown>
@@ -33,7 +33,7 @@ class Subscription {
   seen: EntryId | undefined
   idleSince = 0
 
-  constructor(prefix: string, channel: string) {
+  constructor(prefix: KeyPrefix | string, channel: string) {
     this.channel = channel
     this.live = channelKeys(prefix, channel).live
   }

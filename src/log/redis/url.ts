@@ -9,6 +9,7 @@ import { EventStreamError, quote } from '../../core/errors.js'
 /** What a URL says, with Sentinel's addresses apart, which no package reads from a URL. */
 export interface RedisAddress {
   readonly url: string
+  readonly database: number
   readonly sentinel:
     | {
         readonly name: string
@@ -31,17 +32,28 @@ const sentinelUrl =
  * @throws EventStreamError `ERR_OPTION`, without the password.
  */
 export function parseRedisUrl(text: string): RedisAddress {
-  if (text.startsWith('redis+sentinel:')) return { url: text, sentinel: parseSentinel(text) }
+  if (text.startsWith('redis+sentinel:')) return sentinelAddress(text)
   const url = /^rediss?:\/\//.test(text) ? readConnectionUrl(text, isDatabase) : undefined
-  if (url === undefined || new URL(url).hostname === '') throw wrong(text)
-  return { url, sentinel: undefined }
+  if (url === undefined) throw wrong(text)
+  const { hostname, pathname, searchParams } = new URL(url)
+  // What ioredis would take as its option, and redis would not.
+  const [path, query] = [pathname.slice(1), searchParams.get('db') ?? '']
+  const isSame = path === '' || query === '' || path === query
+  if (hostname === '' || !/^\d*$/.test(query) || !isSame) throw wrong(text)
+  if (searchParams.has('keyPrefix')) {
+    throw new EventStreamError(
+      'ERR_OPTION',
+      'redis is a URL with a keyPrefix; give the log a prefix: redisEventLog({ redis, prefix }).',
+    )
+  }
+  return { url, database: Number(path || query), sentinel: undefined }
 }
 
 function isDatabase(path: string): boolean {
   return /^(?:\/\d*)?$/.test(path)
 }
 
-function parseSentinel(text: string): RedisAddress['sentinel'] {
+function sentinelAddress(text: string): RedisAddress {
   const groups = sentinelUrl.exec(text)?.groups
   if (groups === undefined) throw wrong(text)
   const { userInfo = '', hosts = '', name = '', db } = groups
@@ -51,13 +63,15 @@ function parseSentinel(text: string): RedisAddress['sentinel'] {
     return { host: host.replace(/^\[|\]$/g, ''), port: Number(port) }
   })
   const { user, password } = credentialsOf(userInfo)
-  return {
+  const database = Number(db ?? 0)
+  const sentinel = {
     name: credentialsOf(name).user,
     sentinels,
-    db: Number(db ?? 0),
+    db: database,
     ...(user ? { username: user } : {}),
     ...(password ? { password } : {}),
   }
+  return { url: text, database, sentinel }
 }
 
 function wrong(text: string): EventStreamError {

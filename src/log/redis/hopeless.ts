@@ -1,0 +1,36 @@
+import { EventStreamError } from '../../core/errors.js'
+import { messageOf } from './driver.js'
+
+const notAllowed = /\b(?:NOAUTH|WRONGPASS|NOPERM|invalid password|ERR AUTH)\b/
+
+/** What no waiting will mend. */
+export function isHopeless(reason: string): boolean {
+  return notAllowed.test(reason) || /\bENOTFOUND\b/.test(reason)
+}
+
+/** Whether it says that there is no such database. */
+export function isNoDatabase(error: Error | undefined): error is Error {
+  return /DB index|database index|SELECT is not allowed in cluster/i.test(messageOf(error))
+}
+
+export function noDatabase(database: number, cause: Error): EventStreamError {
+  return new EventStreamError(
+    'ERR_OPTION',
+    `Redis has no database ${database}: ${messageOf(cause)}. Give the number of one that it has, such as ` +
+      'redis://host/0, or set `databases` in its configuration.',
+    { cause },
+  )
+}
+
+export function cannotConnect(cause: Error | undefined): EventStreamError {
+  const reason = cause === undefined ? 'no answer' : messageOf(cause)
+  const isRefused = notAllowed.test(reason)
+  const advice = isRefused
+    ? 'give the right user and password.'
+    : 'check the URL, and that Redis runs there.'
+  return new EventStreamError(
+    isRefused ? 'ERR_LOG_REFUSED' : 'ERR_LOG_UNAVAILABLE',
+    `The event log cannot connect to Redis: ${reason}; ${advice}`,
+    { cause },
+  )
+}
