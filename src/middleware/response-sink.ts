@@ -1,10 +1,18 @@
 import { EventEmitter } from 'node:events'
 import { ServerResponse } from 'node:http'
-import type { Socket } from 'node:net'
+import { Socket } from 'node:net'
 import type { Frame, Sink, Transport } from '../hub/sink.js'
 import { warnOnce } from '../warn-once.js'
 import { directSocket, isWrapped } from './direct-socket.js'
-import { type GoneListener, ignore, listenTo, unwatchCarrier, watchCarrier } from './gone.js'
+import { unwrappedEnd, withholdSession } from './end-of-response.js'
+import {
+  carrierOf,
+  type GoneListener,
+  ignore,
+  listenTo,
+  unwatchCarrier,
+  watchCarrier,
+} from './gone.js'
 import { SlicedWriter } from './sliced-writer.js'
 
 /** Hears what becomes of a response. */
@@ -42,6 +50,7 @@ export class ResponseSink implements Sink, GoneListener {
   /** `end` of a response that is written past, as it was before. */
   #end: ServerResponse['end'] | undefined
   #isEnded = false
+  #giveSessionBack: (() => void) | undefined
   #written = 0
   /** Bytes written since `res` was last empty; counted from when it is full. */
   #waiting = 0
@@ -104,12 +113,22 @@ export class ResponseSink implements Sink, GoneListener {
   }
 
   end({ bytes }: Frame): void {
-    const { socket } = this.#res
     this.#slices?.flush()
-    this.#res.end(bytes, () => {
-      // An HTTP/1 connection that waits for its next request would hold up a server that has begun to close.
-      if (this.#res instanceof ServerResponse && !isServed(socket)) socket?.end()
-    })
+    this.#isEnded = true
+    listenTo(this.#res, 'finish', onFinish)
+    try {
+      if (this.#wrapped) this.#endByWrappers(bytes)
+      else Reflect.apply(unwrappedEnd(this.#res), this.#res, [bytes])
+    } catch {
+      // A middleware's own end has failed: that ends its response, and no other one.
+      this.#res.destroy()
+    }
+  }
+
+  /** What wraps `write` may hold bytes back, and end the response later. */
+  #endByWrappers(bytes: Buffer): void {
+    this.#giveSessionBack = withholdSession(this.#res.req)
+    this.#res.end(bytes)
   }
 
   /** Ends the response, and writes no more past it. */
@@ -136,7 +155,16 @@ export class ResponseSink implements Sink, GoneListener {
     if (!this.#isWrapperFull || !isTakenOver(this.#res)) this.drained()
   }
 
+  /** All of the response is on its way. */
+  finished(): void {
+    const carrier = carrierOf(this.#res)
+    // An HTTP/1 connection that waits for its next request would hold up a server that has begun to close, and for longer
+    // where its client keeps its half open.
+    if (carrier instanceof Socket && !isServed(carrier)) carrier.destroySoon()
+  }
+
   closed(): void {
+    this.#giveSessionBack?.()
     this.#ignoreDrain()
     unwatchCarrier(this.#res, this)
     // It may live on, for the next request.
@@ -237,6 +265,10 @@ function onDrain(this: StreamingResponse | StreamingSocket): void {
   this[sinkOf]?.nodeDrained()
 }
 
+function onFinish(this: StreamingResponse): void {
+  this[sinkOf]?.finished()
+}
+
 function onClose(this: StreamingResponse): void {
   this[sinkOf]?.closed()
 }
@@ -277,7 +309,7 @@ function isTakenOver({ on }: ServerResponse): boolean {
 }
 
 /** Whether the server goes on: it closes connections itself that are idle when it begins to close. */
-function isServed(socket: Socket | null): boolean {
+function isServed(socket: Socket): boolean {
   const { server } = Object(socket) as { readonly server?: { readonly listening?: unknown } }
   return server?.listening === true
 }

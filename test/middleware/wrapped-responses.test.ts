@@ -150,6 +150,7 @@ describe('behind a middleware whose write answers', () => {
     const res = Object.assign(new EventEmitter(), {
       setHeader: () => undefined,
       getHeader: () => undefined,
+      getHeaderNames: () => [],
       hasHeader: () => false,
       removeHeader: () => undefined,
       write: (chunk: Buffer) => void chunks.push(chunk.toString()),
