@@ -15,6 +15,7 @@ import { intakeOf } from './log/intake.js'
 import { Admission } from './middleware/admission.js'
 import { channelResolver, checkChannels } from './middleware/channel-source.js'
 import { Endpoint, type EndpointHost } from './middleware/endpoint.js'
+import { entrances } from './middleware/entrance.js'
 import { answerFetch, checkFetchOptions, type FetchOptions } from './middleware/fetch.js'
 import { type HeldStream, isToEnd } from './middleware/grip/function-kicks.js'
 import { Gate } from './middleware/grip/gate.js'
@@ -119,6 +120,7 @@ export class EventStream<Channels extends object = AnyChannels> extends Callable
     this.#hub = new Hub({ ...this.#options, ...hubHost })
     observed.set(this, {
       observer,
+      onError,
       connections: () => this.#hub.connections,
       streamCounts: () => this.#tracks.counts(),
     })
@@ -206,7 +208,7 @@ export class EventStream<Channels extends object = AnyChannels> extends Callable
       const names = typeof channels === 'function' ? await channels() : channels
       return checkChannels([names].flat(), maxChannelsPerConnection)
     }
-    return answerFetch(request, this.#host, resolve, options)
+    return answerFetch(entrances.run, request, this.#host, resolve, options)
   }
 
   /**
@@ -214,7 +216,7 @@ export class EventStream<Channels extends object = AnyChannels> extends Callable
    * clients missed, and nobody else. It goes before whatever asks for a cookie.
    */
   linkHandler(): EventStreamHandler {
-    return linkHandler(this.#gate, this.#grip?.front)
+    return linkHandler(this.#gate, this.#grip?.front, this.#onError)
   }
 
   /**

@@ -5,6 +5,7 @@ import { shownName, streamName } from './core/log-names.js'
 import { isEndId } from './core/stream-end.js'
 import { type ChannelSource, channelResolver } from './middleware/channel-source.js'
 import { Endpoint, type EndpointHost } from './middleware/endpoint.js'
+import { entrances } from './middleware/entrance.js'
 import { answerFetch, checkFetchOptions, type FetchOptions } from './middleware/fetch.js'
 import type { EventStreamHandler } from './middleware/handler.js'
 import type { RequestLike } from './middleware/request.js'
@@ -97,7 +98,7 @@ export class EventStreams extends Streams {
     const begin: Begin<Request> = ({ method }, [name], cursor) =>
       this.#begin(method, name as string, cursor, source, tracking)
     const resolve = async () => [streamName(checkChannel(id))]
-    return answerFetch(request, this.#host.endpointHost(), resolve, rest, begin)
+    return answerFetch(entrances.streams, request, this.#host.endpointHost(), resolve, rest, begin)
   }
 
   /**

@@ -2,7 +2,9 @@ import { compileTemplate } from './core/channels.js'
 import { EventStreamError, quote } from './core/errors.js'
 import type { EventStream } from './event-stream.js'
 import { noChannel } from './middleware/channel-source.js'
+import { checkWebCall, entrances } from './middleware/entrance.js'
 import { checkFetchOptions, errorResponse, type FetchOptions } from './middleware/fetch.js'
+import { isOfServer } from './middleware/response.js'
 
 export { errorResponse, type FetchOptions } from './middleware/fetch.js'
 
@@ -47,18 +49,15 @@ export function fetchHandler<Context = FetchContext>(
   checkFetchOptions(options)
   const namesOf = namer(channels)
   return async (request, context) => {
+    checkWebCall(entrances.route, request)
     try {
       return await eventStream.fetch(request, () => namesOf(request, context as Context), options)
     } catch (error) {
-      const response = errorResponse(error)
-      if (response.status >= 500 && !refusals.includes(Object(error).code)) throw error
-      return response
+      if (isOfServer(error)) throw error
+      return errorResponse(error)
     }
   }
 }
-
-/** Codes of errors that are not the server's, though their status says so. */
-const refusals: readonly unknown[] = ['ERR_UNAVAILABLE', 'ERR_GRIP_REQUIRED']
 
 /** Names in which each `{token}` is filled in. */
 function namer<Context>(

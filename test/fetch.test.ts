@@ -85,7 +85,7 @@ describe('fetchHandler', () => {
     const { eventStream } = setUpFetch()
     await expect(fetchHandler(eventStream, 'a')(request as Request)).rejects.toMatchObject({
       code: 'ERR_OPTION',
-      message: expect.stringMatching(/; give a Web Request, such as c\.req\.raw of Hono\.$/),
+      message: expect.stringMatching(/; give a Web Request, such as c\.req\.raw of Hono\./),
     })
     expect(eventStream.connections()).toEqual([])
   })

@@ -77,7 +77,8 @@ interface EventStreamErrorOptions extends ErrorOptions {
 /**
  * The only error class of this package.
  *
- * `status`, `statusCode` and `headers` are what error handlers of Express, Connect and Koa look for.
+ * `status`, `statusCode`, `expose` and `headers` are what error handlers of Express, Connect, Koa, Fastify, NestJS and h3
+ * look for.
  */
 export class EventStreamError extends Error {
   override readonly name = 'EventStreamError'
@@ -85,6 +86,10 @@ export class EventStreamError extends Error {
   readonly code: EventStreamErrorCode
   /** HTTP status that answers a request which failed with this error. */
   readonly status: number
+  /** The same as {@link EventStreamError.status}. */
+  readonly statusCode: number
+  /** Whether the message is about the request, and fit for whoever has sent it. */
+  readonly expose: boolean
   /** Response headers that belong to the status: `Allow` of a 405. No cache may keep what answers an error. */
   readonly headers: Readonly<Record<string, string>>
   /** Of `ERR_PUBLISH_PARTIAL`: the events, which are in the log. */
@@ -94,12 +99,10 @@ export class EventStreamError extends Error {
     super(message, 'cause' in options ? { cause: options.cause } : undefined)
     this.code = code
     this.status = statusOf[code] ?? 500
+    this.statusCode = this.status
+    this.expose = this.status < 500 || code === 'ERR_GRIP_REQUIRED'
     this.headers = { 'Cache-Control': 'no-store', ...options.headers }
     this.published = options.published
-  }
-
-  get statusCode(): number {
-    return this.status
   }
 }
 

@@ -69,6 +69,8 @@ export class Admission {
       // A request that is injected by a test may have none.
       if (socket === undefined) return true
       const use = this.#perSocket.get(socket)
+      // Whoever has refused it may have it answered once more.
+      if (use?.stream === res) return true
       if (use === undefined || isOver(use.stream)) {
         this.#perSocket.set(socket, { stream: res, rejected: 0 })
         return true

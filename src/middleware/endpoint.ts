@@ -1,5 +1,6 @@
 import type { ServerResponse } from 'node:http'
 import type { ChannelResolver } from './channel-source.js'
+import { entrances } from './entrance.js'
 import { isGone, onGone } from './gone.js'
 import type { GripFront } from './grip/front.js'
 import { type EventStreamHandler, toHandler } from './handler.js'
@@ -30,6 +31,7 @@ export class Endpoint<Req extends RequestLike> {
   readonly #host: EndpointHost
   readonly #options: RouteOptions<Req>
   readonly #route: Route<Req>
+  readonly handler: EventStreamHandler<Req>
 
   constructor(
     host: EndpointHost,
@@ -41,21 +43,24 @@ export class Endpoint<Req extends RequestLike> {
     this.#options = options
     this.#route = new Route(host, resolve, options, begin)
     if (options.track !== undefined) host.tracker.expect()
+    const entrance = begin === undefined ? entrances.route : entrances.streams
+    const onError = (error: unknown) => host.onError(error)
+    this.handler = toHandler({ entrance, onError }, (req, res) =>
+      // Of the methods that are used here, HTTP/2's has the same.
+      this.#serve(req, res as ServerResponse),
+    )
   }
 
-  readonly handler: EventStreamHandler<Req> = toHandler((req, res) =>
-    // Of the methods that are used here, HTTP/2's has the same.
-    this.#serve(req, res as ServerResponse),
-  )
-
   /**
+   * Answers a request for `run`, whose caller answers errors.
+   *
    * @returns The open stream; undefined when the request is answered otherwise: HEAD, a client that
    *   is sent away for now, a client that has gone, a stream that a GRIP proxy holds.
    */
   async serve(req: Req, response: ResponseLike): Promise<OpenStream | undefined> {
     const res = response as ServerResponse
     try {
-      takeOver(res)
+      takeOver(entrances.run, req, res)
       return await this.#serve(req, res)
     } catch (thrown) {
       throw refusal(res, thrown)

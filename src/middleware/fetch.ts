@@ -1,9 +1,10 @@
-import { asError, EventStreamError, quote } from '../core/errors.js'
+import { asError } from '../core/errors.js'
 import { checkFunction } from '../core/options.js'
 import { encodeRetry } from '../core/wire.js'
 import type { Frame, Sink } from '../hub/sink.js'
 import { noStore } from './caching.js'
 import type { ChannelResolver } from './channel-source.js'
+import { checkWebCall, type Entrance } from './entrance.js'
 import { checkMethod, type RequestHead } from './request.js'
 import { byPosition, refusalOf, streamHeaders } from './response.js'
 import { type Begin, type Reply, Route, type RouteHost } from './route.js'
@@ -32,12 +33,14 @@ export function checkFetchOptions(options: FetchOptions): void {
  * @throws EventStreamError with a `status`, and what functions of the application throw.
  */
 export async function answerFetch(
+  entrance: Required<Entrance>,
   request: Request,
   host: RouteHost,
   resolve: ChannelResolver<Request>,
   options: FetchOptions,
   begin?: Begin<Request>,
 ): Promise<Response> {
+  checkWebCall(entrance, request)
   const head = headOf(request)
   checkMethod(head)
   const entered = await host.gate.enter(head)
@@ -63,21 +66,9 @@ export function errorResponse(error: unknown): Response {
   return new Response(message, { status, headers: { ...headers, ...dependsOn } })
 }
 
-/**
- * What the checks of requests look at.
- *
- * @throws EventStreamError `ERR_OPTION` when it is no Web request: frameworks have contexts around theirs.
- */
-function headOf(request: Request): RequestHead {
-  const { method, url, headers } = Object(request) as Partial<Request>
-  // Not by its class, of which servers have their own.
-  if (method !== undefined && url !== undefined && Symbol.iterator in Object(headers)) {
-    return { method, url, headers: Object.fromEntries(headers as Headers) }
-  }
-  throw new EventStreamError(
-    'ERR_OPTION',
-    `The request is ${quote(request)}; give a Web Request, such as c.req.raw of Hono.`,
-  )
+/** What the checks of requests look at. */
+function headOf({ method, url, headers }: Request): RequestHead {
+  return { method, url, headers: Object.fromEntries(headers) }
 }
 
 class FetchReply implements Reply {

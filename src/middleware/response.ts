@@ -1,7 +1,8 @@
 import { ServerResponse } from 'node:http'
-import { asError, EventStreamError, type EventStreamErrorCode, quote } from '../core/errors.js'
+import { asError, EventStreamError, type EventStreamErrorCode } from '../core/errors.js'
 import { encodeRetry } from '../core/wire.js'
 import { addVary, forbidStore, forbidStoreByOthers, noStore, saidOfStream } from './caching.js'
+import { checkNodeCall, type Entrance, isNodeResponse } from './entrance.js'
 import { isGone } from './gone.js'
 import type { RequestLike } from './request.js'
 
@@ -34,9 +35,10 @@ export function setHead(res: ServerResponse): void {
 /**
  * Every response passes this before it is asked what to answer.
  *
- * @throws EventStreamError As {@link checkHead}.
+ * @throws EventStreamError `ERR_OPTION` when these are not Node's; `ERR_HEAD_SENT`.
  */
-export function takeOver(res: ServerResponse): void {
+export function takeOver(entrance: Entrance, req: unknown, res: ServerResponse): void {
+  checkNodeCall(entrance, req, res)
   checkHead(res)
   forbidStore(res)
   // Set earlier, it is of another answer: clients would wait for so many bytes, or take no more.
@@ -46,7 +48,9 @@ export function takeOver(res: ServerResponse): void {
 /** @returns What a request is refused with, for whoever answers it. */
 export function refusal(res: ServerResponse, thrown: unknown): object {
   const error = asError(thrown)
-  if (isResponse(res) && !res.headersSent) {
+  if (isNodeResponse(res) && !res.headersSent) {
+    // An error handler may look at nothing but the status.
+    if (isOurs(error)) setHeaders(res, error.headers)
     addVary(res, varyOf(error))
     forbidStoreByOthers(res)
   }
@@ -67,28 +71,13 @@ export function answerHead(
   res.end()
 }
 
-/**
- * @throws EventStreamError `ERR_HEAD_SENT` when a stream cannot begin any more; `ERR_OPTION` when it is no response of
- *   Node, as frameworks with Web requests give something else to their handlers.
- */
-export function checkHead(res: ServerResponse): void {
-  if (!isResponse(res)) {
-    throw new EventStreamError(
-      'ERR_OPTION',
-      `A handler needs the request and response of Node, got ${quote(res)} as the response. For Web requests, as in ` +
-        'app routes of Next.js and Hono, give fetchHandler(eventStream, channels) of headwater/fetch, or use ' +
-        'eventStream.streams.fetch; with Fastify and Koa, call eventStream.run with the raw request and response.',
-    )
-  }
+/** @throws EventStreamError `ERR_HEAD_SENT` when a stream cannot begin any more. */
+function checkHead(res: ServerResponse): void {
   if (!res.headersSent) return
   throw new EventStreamError(
     'ERR_HEAD_SENT',
     'The response has begun; let the event stream be the only one that answers.',
   )
-}
-
-function isResponse(res: unknown): boolean {
-  return typeof Object(res).setHeader === 'function'
 }
 
 /**
@@ -122,12 +111,16 @@ function varyOf(error: unknown): string {
   return (isOurs(error) && varyOfCode[error.code]) || ''
 }
 
+function setHeaders(res: ServerResponse, headers: Readonly<Record<string, string>>): void {
+  for (const [name, value] of Object.entries(headers)) res.setHeader(name, value)
+}
+
 /** Answers an error where no `next` does. */
 export function refuse(res: ServerResponse, error: unknown): void {
-  if (!isResponse(res) || res.headersSent || isGone(res)) return
+  if (res.headersSent || isGone(res)) return
   const { status, headers, vary, message } = refusalOf(error)
   res.statusCode = status
-  for (const [name, value] of Object.entries(headers)) res.setHeader(name, value)
+  setHeaders(res, headers)
   addVary(res, vary)
   res.end(message)
 }
@@ -143,8 +136,7 @@ interface Refusal {
 /** How an error is answered. Only our own messages are fit for strangers, and none that is about the server. */
 export function refusalOf(error: unknown): Refusal {
   const known = isOurs(error) ? error : undefined
-  const message =
-    known && isAboutRequest(known) ? known.message : 'The event stream cannot be served.'
+  const message = known?.expose === true ? known.message : 'The event stream cannot be served.'
   return {
     status: known?.status ?? statusOf(error),
     headers: { ...noStore, ...known?.headers, 'Content-Type': 'text/plain; charset=utf-8' },
@@ -153,13 +145,17 @@ export function refusalOf(error: unknown): Refusal {
   }
 }
 
-function isAboutRequest({ status, code }: EventStreamError): boolean {
-  return status < 500 || code === 'ERR_GRIP_REQUIRED'
-}
-
 /** Also of another copy of this package, as development servers may have several. */
 function isOurs(error: unknown): error is EventStreamError {
   return error instanceof Error && error.name === 'EventStreamError'
+}
+
+/** Codes of errors that are not the server's, though their status says so. */
+const meant: readonly unknown[] = ['ERR_UNAVAILABLE', 'ERR_GRIP_REQUIRED']
+
+/** Whether an error is the server's, and no refusal of a request. */
+export function isOfServer(error: unknown): boolean {
+  return refusalOf(error).status >= 500 && !meant.includes(Object(error).code)
 }
 
 /** The status that an application's own error carries, as Express reads it. */

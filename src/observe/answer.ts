@@ -1,6 +1,9 @@
 import type { ServerResponse } from 'node:http'
+import type { EventStream } from '../event-stream.js'
+import { nodeEntrance } from '../middleware/entrance.js'
 import { type EventStreamHandler, toHandler } from '../middleware/handler.js'
 import type { RequestLike, ResponseLike } from '../middleware/request.js'
+import { observed } from './observed.js'
 
 /** What a request is answered with. */
 export interface Answer {
@@ -18,12 +21,18 @@ const allow = 'GET, HEAD'
  * A handler that answers GET and HEAD, whatever the path, with what is so now. Other methods are
  * answered 405. Mounted or as a route, in Express, Connect and plain `node:http`.
  *
- * @param make - What it throws goes to `next`; without `next` it is answered 500, and the promise rejects.
+ * @param name - As it is imported.
+ * @param make - What it throws goes to `next`; without `next` it is answered 500, and `onError` is told.
+ * @throws EventStreamError `ERR_OPTION` when it is of no event stream.
  */
 export function answering(
+  eventStream: EventStream,
+  name: string,
   make: (req: RequestLike) => Answer | Promise<Answer>,
 ): EventStreamHandler {
-  return toHandler((req, res) => answer(req, res, make))
+  const { onError } = observed.of(eventStream)
+  const entrance = nodeEntrance(`${name}(eventStream)`)
+  return toHandler({ entrance, onError }, (req, res) => answer(req, res, make))
 }
 
 async function answer(

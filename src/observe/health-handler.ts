@@ -45,7 +45,7 @@ export function healthHandler(
   observed.of(eventStream)
   checkNames('healthHandler', options, ['details'])
   const { details = true } = options
-  return answering(() => {
+  return answering(eventStream, 'healthHandler', () => {
     const health = eventStream.health()
     const status = statusOf(health)
     const told: HealthAnswer = details ? { status, ...detailsOf(health) } : { status }

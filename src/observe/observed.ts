@@ -7,6 +7,7 @@ import type { Observer } from './observer.js'
 /** What is shown of an event stream, beyond what its users may ask it for. */
 export interface Observed {
   readonly observer: Observer
+  onError(error: unknown): void
   connections(): Iterable<Connection>
   /** How the streams of all processes stand; undefined when nothing keeps a registry of them. */
   streamCounts(): Promise<RegistryCounts | undefined>

@@ -79,7 +79,7 @@ export function metricsHandler(
   checkPrefix(options.prefix)
   checkRegister(options.register)
   let adding: Promise<PrometheusRegister> | undefined
-  return answering(async () => {
+  return answering(eventStream, 'metricsHandler', async () => {
     adding ??= prometheusMetrics(eventStream, options)
     const register = await adding
     return { type: register.contentType, body: await register.metrics() }

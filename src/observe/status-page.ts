@@ -67,7 +67,7 @@ export function statusPage(
   const sampler = new Sampler(eventStream, stepMs)
   const data = shared(async () => JSON.stringify(await statusData(eventStream, sampler)))
   const page = { type: 'text/html; charset=utf-8', body: statusPageHtml(pollMs), headers }
-  return answering(async ({ url = '' }): Promise<Answer> => {
+  return answering(eventStream, 'statusPage', async ({ url = '' }): Promise<Answer> => {
     if (!asksForData(url)) return page
     return { type: 'application/json; charset=utf-8', body: await data(), headers }
   })

@@ -9,6 +9,7 @@ import type { EventStream } from '../event-stream.js'
 import { checkRight } from '../middleware/authorize.js'
 import { addVary } from '../middleware/caching.js'
 import { type ChannelSource, channelResolver } from '../middleware/channel-source.js'
+import { nodeEntrance } from '../middleware/entrance.js'
 import { isGone } from '../middleware/gone.js'
 import { type EventStreamHandler, toHandler } from '../middleware/handler.js'
 import { checkMethod, type RequestLike, readCursor } from '../middleware/request.js'
@@ -68,7 +69,8 @@ export function recoveryHandler<Req extends RequestLike = RequestLike>(
     else if (!isOwner(stream, await user?.(req))) throw refuse()
   }
 
-  return toHandler<Req>(async (req, response) => {
+  const entrance = nodeEntrance('recoveryHandler(eventStream)')
+  return toHandler<Req>({ ...host, entrance }, async (req, response) => {
     const res = response as ServerResponse
     checkMethod(req, ['GET', 'HEAD'])
     await gate.enter(req)

@@ -212,7 +212,7 @@ describe('a handler of Node that is given something else', () => {
         name: 'EventStreamError',
         code: 'ERR_OPTION',
         message: expect.stringMatching(
-          /needs the request and response of Node, got .*fetchHandler/,
+          /needs the request and response of Node, got .*\. (Call |It answers only |Fastify has )/,
         ),
       })
     }

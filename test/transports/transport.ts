@@ -18,7 +18,8 @@ export const routes: Routes = {
   forbidden: { authorize: () => false },
   failing: {
     authorize() {
-      throw Object.assign(new Error('teapot'), { status: 418 })
+      // As http-errors makes them: some frameworks read the one, some the other.
+      throw Object.assign(new Error('teapot'), { status: 418, statusCode: 418 })
     },
   },
 }

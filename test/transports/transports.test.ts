@@ -12,9 +12,11 @@ import {
   postTransport,
 } from './express.js'
 import { fastifyTransport } from './fastify.js'
+import { h3Transport } from './h3.js'
 import { honoTransport, webOnNodeTransport } from './hono.js'
 import { http1BySecureTransport, http2CleartextTransport, http2SecureTransport } from './http2.js'
 import { koaTransport } from './koa.js'
+import { nestExpressTransport, nestFastifyTransport } from './nest.js'
 import { nextTransports, startNext, stopNext } from './next.js'
 import { nodeHttpTransport } from './node-http.js'
 import { ResultTable, tableIn } from './table.js'
@@ -33,6 +35,9 @@ const transports: readonly Transport[] = [
   http1BySecureTransport,
   fastifyTransport,
   koaTransport,
+  nestExpressTransport,
+  nestFastifyTransport,
+  h3Transport,
   honoTransport,
   webOnNodeTransport,
   ...nextTransports,
