@@ -59,6 +59,8 @@ describe('an event stream', () => {
     })
     const res = {
       setHeader: () => undefined,
+      getHeader: () => undefined,
+      getHeaderNames: () => [],
       hasHeader: () => false,
       end: jest.fn(),
       headersSent: false,

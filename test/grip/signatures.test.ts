@@ -1,4 +1,5 @@
 import { generateKeyPairSync } from 'node:crypto'
+import type { RequestListener } from 'node:http'
 import { inspect } from 'node:util'
 import { Publisher } from '@fanoutio/grip'
 import { describe, expect, test } from '@jest/globals'
@@ -92,11 +93,7 @@ describe('a request whose Grip-Sig', () => {
 
   test('is wrong is refused without next too', async () => {
     const { eventStream } = setUp({ grip: shared })
-    const rejected: unknown[] = []
-    const handler = eventStream('a')
-    const { url: origin } = await startServer((req, res) => {
-      handler(req, res).catch((error: unknown) => rejected.push(error))
-    })
+    const { url: origin } = await startServer(eventStream('a') as RequestListener)
     const answer = await connect(origin, { headers: { 'Grip-Sig': 'garbage' } })
     await answer.end()
     expect([answer.status, answer.text]).toEqual([
@@ -104,7 +101,7 @@ describe('a request whose Grip-Sig', () => {
       'The signature in Grip-Sig is not from a proxy of this configuration: it is too old, or of ' +
         'another key than the one in grip.\n',
     ])
-    expect([gripHeadersOf(answer), rejected]).toMatchObject([[], [{ code: 'ERR_GRIP_SIGNATURE' }]])
+    expect(gripHeadersOf(answer)).toEqual([])
   })
 })
 
