@@ -1,6 +1,6 @@
 import { type Block, blockReader } from './block-reader.js'
 import { EventSourceError, toError } from './errors.js'
-import type { SourceEvent } from './events.js'
+import type { SourceNews } from './events.js'
 import type { Address, PerRequest, Settings } from './options.js'
 import { ask } from './request.js'
 import { checkResponse } from './response.js'
@@ -11,7 +11,11 @@ export interface AttemptHost {
   readonly options: Settings
   /** The position to resume after. */
   readonly lastEventId: string
-  tell(event: SourceEvent): void
+  /** Where the stream comes from. */
+  origin: string
+  tell(event: SourceNews): void
+  /** Whether an answer of another type may be a service worker's, in place of the server's. */
+  mayBeOffline(): boolean
   /** What it throws ends this attempt. */
   take(block: Block): void
   /** All blocks of one read have been taken. @returns When there is room for more. */
@@ -40,7 +44,7 @@ export function attempt(
   onProgress: () => void,
   onRetry: (ms: number) => void,
 ): Attempt {
-  const { silenceMs, maxEventBytes, retryOn } = host.options
+  const { silenceMs, maxEventBytes } = host.options
   const abort = new AbortController()
   const { signal } = abort
   /** To come, while nobody wants to hear more. */
@@ -61,9 +65,10 @@ export function attempt(
   const read = async () => {
     const response = await ask(host, host.address, 'text/event-stream', signal)
     signal.throwIfAborted()
-    const isStream = await checkResponse(response, retryOn)
+    const isStream = await checkResponse(response, host)
     signal.throwIfAborted()
     if (!isStream) return host.finish()
+    if (response.url) host.origin = new URL(response.url).origin
     host.tell({ type: 'open' })
     const onBlock = (block: Block) => {
       // A listener may have closed the source, and more was read already.

@@ -3,11 +3,12 @@ import type { EventSourceOptions } from './options.js'
 
 /** Options of a connection, which several users may share. */
 export const connectionNames: readonly string[] = (
-  'headers method body credentials fetch position storage sendPosition minRetryMs maxRetryMs silenceMs ' +
-  'maxEventBytes retryOn recover shareTabs tabs'
+  'headers method body credentials withCredentials fetch position storage sendPosition minRetryMs maxRetryMs ' +
+  'jitter silenceMs maxEventBytes retryOn recover shareTabs tabs'
 ).split(' ')
 
-const ownNames = 'signal maxQueuedEvents onOpen onMessage onError onReset onEnd'.split(' ')
+/** Of a source these are handlers, in lower case. */
+export const handlerNames = ['onOpen', 'onMessage', 'onError', 'onReset', 'onEnd'] as const
 
 /**
  * Refuses options that would be ignored.
@@ -17,24 +18,18 @@ const ownNames = 'signal maxQueuedEvents onOpen onMessage onError onReset onEnd'
  */
 export function checkOptions(
   options: EventSourceOptions,
-  names: readonly string[] = [...connectionNames, ...ownNames],
+  names: readonly string[] = [...connectionNames, ...handlerNames, 'signal', 'maxQueuedEvents'],
 ): void {
   for (const name of Object.keys(options)) {
     if (!names.includes(name)) refuse(`No option "${name}". Did you mean ${hintFor(name, names)}?`)
   }
-  const {
-    fetch = refuse,
-    storage,
-    retryOn = refuse,
-    recover = refuse,
-    sendPosition = 'query',
-  } = options
-  if (typeof fetch !== 'function') refuse('fetch must be a function.')
-  if (typeof retryOn !== 'function') refuse('retryOn must be a function.')
-  if (typeof recover !== 'function') refuse('recover must be recoverFrom(address).')
+  const { storage, sendPosition = 'query', method, headers, body, credentials } = options
+  for (const name of ['fetch', 'retryOn', 'recover'] as const) {
+    const { [name]: given = refuse } = options
+    if (typeof given !== 'function') refuse(`${name} must be a function.`)
+  }
   if (storage && !Object(storage).load) refuse('storage must be storeIn(sessionStorage), or alike.')
   if (!/^(header|query)$/.test(sendPosition)) refuse("sendPosition must be 'header' or 'query'.")
-  const { method, headers, body, credentials } = options
   try {
     // What `fetch` refuses is no failure that passes. What a function gives is not known yet.
     new Request('http://a', {
@@ -49,7 +44,6 @@ export function checkOptions(
 }
 
 function hintFor(name: string, names: readonly string[]): string {
-  if (name === 'withCredentials') return "credentials: 'include'"
   if (name === 'lastEventId') return 'position'
   const given = name.toLowerCase()
   const meant = names.filter((other) => {

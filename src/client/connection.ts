@@ -26,7 +26,7 @@ export interface Connection {
 
 /** Asks for a stream, and for ever again, until it is stopped. */
 export function connect(host: ConnectionHost): Connection {
-  const { minRetryMs, maxRetryMs } = host.options
+  const { minRetryMs, maxRetryMs, jitter = true } = host.options
   let isStopped = false
   let current: Attempt | undefined
   let failures = 0
@@ -44,7 +44,8 @@ export function connect(host: ConnectionHost): Connection {
   const waitAfter = ({ retryAfterMs }: EventSourceError) => {
     const most = Math.min(retryMs * 2 ** failures++, maxRetryMs)
     if (retryAfterMs === 0 && !retries++) return 0
-    return Math.random() * most + (retryAfterMs ?? 0)
+    const spread = jitter ? Math.random() * most : 0
+    return retryAfterMs === undefined ? most - spread : retryAfterMs + spread
   }
   const onProgress = () => {
     failures = 0

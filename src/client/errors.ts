@@ -2,6 +2,7 @@
 export type EventSourceErrorCode =
   | 'ERR_CONNECTION'
   | 'ERR_CONTENT_TYPE'
+  | 'ERR_ENDED'
   | 'ERR_EVENT_TOO_LARGE'
   | 'ERR_OPTION'
   | 'ERR_POSITION'
@@ -16,7 +17,7 @@ interface Answer {
   /** Whether the source has closed, as trying again would not help. */
   isFinal: boolean
   /** HTTP status, where the server has answered. */
-  readonly status?: number
+  readonly status?: number | undefined
   /** The beginning of what the server has answered: 1000 characters at most. */
   readonly body?: string
   /** Milliseconds that the server wants the client to stay away, by `Retry-After`. */

@@ -1,15 +1,19 @@
-import { toError } from './errors.js'
-import type {
-  ConnectionErrorEvent,
-  EndEvent,
-  OpenEvent,
-  ResetEvent,
-  SourceEvent,
-  SourceEvents,
-  StreamMessage,
+import { handlerNames } from './check-options.js'
+import { EventSourceError, toError } from './errors.js'
+import {
+  type ConnectionErrorEvent,
+  type EndEvent,
+  type OpenEvent,
+  type ResetEvent,
+  ServerEvent,
+  type SourceEvents,
+  type SourceNews,
+  type StreamMessage,
+  sourceEvent,
 } from './events.js'
 import { type Address, type EventSourceOptions, type PerRequest, withDefaults } from './options.js'
 import { watchPage } from './page.js'
+import { checkAddress } from './request.js'
 import { Session } from './session.js'
 
 /** What the data of events is, by their names: the type of `json`. */
@@ -24,17 +28,43 @@ type MessageOf<Events> = Events extends { readonly message: infer Json }
   ? StreamMessage<Json>
   : StreamMessage
 
-type Listener = (event: never) => void
+type Handler<Source, Heard> = ((this: Source, event: Heard) => unknown) | null
+
+/** A function, or an object with `handleEvent`, of one kind of event. */
+type Listener<Source, Heard> =
+  | ((this: Source, event: Heard) => unknown)
+  | { handleEvent(event: Heard): unknown }
+
+interface ListenerOptions {
+  readonly capture?: boolean
+  readonly once?: boolean
+  readonly passive?: boolean
+  readonly signal?: AbortSignal
+}
 
 const CONNECTING = 0
 const OPEN = 1
 const CLOSED = 2
 
+/** What the platform has already; here it takes listeners of events of one kind. */
+// biome-ignore lint/correctness/noUnusedVariables: it is to be named as in the class.
+export interface EventSourceClient<Events = EventTypes> {
+  removeEventListener(
+    type: string,
+    listener: Listener<this, never> | null,
+    options?: boolean | ListenerOptions,
+  ): void
+}
+
 /**
  * A stream of events that comes back after whatever happens to its connection, and goes on where it was.
  * To be used as an `EventSource`, or by `for await`.
  */
-export class EventSourceClient<Events = EventTypes> implements AsyncIterable<AnyMessage<Events>> {
+// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: the base class has what the interface says.
+export class EventSourceClient<Events = EventTypes>
+  extends EventTarget
+  implements AsyncIterable<AnyMessage<Events>>
+{
   static readonly CONNECTING = CONNECTING
   static readonly OPEN = OPEN
   static readonly CLOSED = CLOSED
@@ -43,32 +73,49 @@ export class EventSourceClient<Events = EventTypes> implements AsyncIterable<Any
   readonly CLOSED = CLOSED
 
   // `declare`: the constructor sets them, and bundles need not say it twice.
-  declare onopen: ((event: OpenEvent) => void) | null
-  declare onmessage: ((event: MessageOf<Events>) => void) | null
-  declare onerror: ((event: ConnectionErrorEvent) => void) | null
-  declare onreset: ((event: ResetEvent) => void) | null
-  declare onend: ((event: EndEvent) => void) | null
+  declare onopen: Handler<EventSourceClient<Events>, OpenEvent>
+  declare onmessage: Handler<EventSourceClient<Events>, MessageOf<Events>>
+  declare onerror: Handler<EventSourceClient<Events>, ConnectionErrorEvent>
+  declare onreset: Handler<EventSourceClient<Events>, ResetEvent>
+  declare onend: Handler<EventSourceClient<Events>, EndEvent>
 
   readonly #session: Session
-  readonly #listeners = new Map<string, Set<Listener>>()
+  /** What anybody has ever listened to. */
+  readonly #wanted: Record<string, true> = {}
+  /** The name of the event that those that hear all are about to hear. */
+  #name = ''
   #readyState: 0 | 1 | 2 = CLOSED
   /** Removes what listens to the page, and to the application's signal. */
   #unwatch: AbortController | undefined
 
-  /** @throws EventSourceError `ERR_OPTION`. TypeError when the address is none. */
+  /** @throws EventSourceError `ERR_OPTION`. A DOMException `SyntaxError`, as of `EventSource`, when the address is none. */
   constructor(address: PerRequest<Address>, options: EventSourceOptions = {}) {
+    super()
     this.#session = new Session(address, withDefaults(options), this.#emit)
-    this.onopen = options.onOpen ?? null
-    this.onmessage = options.onMessage ?? null
-    this.onerror = options.onError ?? null
-    this.onreset = options.onReset ?? null
-    this.onend = options.onEnd ?? null
+    for (const name of handlerNames) {
+      const handlers = this as unknown as Record<string, Handler<this, Event>>
+      const lowerCased = name.toLowerCase()
+      handlers[lowerCased] = (options[name] as Handler<this, Event>) ?? null
+      super.addEventListener(lowerCased.slice(2), (event) => {
+        const handler = handlers[lowerCased]
+        if (typeof handler === 'function') handler.call(this, event)
+      })
+    }
+    // The first listener of its type, so that the others find the name that the server gave.
+    super.addEventListener('*', (event) => {
+      Object.defineProperty(event, 'type', { value: this.#name })
+    })
     this.reopen()
   }
 
   /** The address; empty where it is a function. */
   get url(): string {
     return this.#session.url
+  }
+
+  /** Whether cookies are sent to other origins. */
+  get withCredentials(): boolean {
+    return this.#session.options.credentials === 'include'
   }
 
   get readyState(): 0 | 1 | 2 {
@@ -105,21 +152,29 @@ export class EventSourceClient<Events = EventTypes> implements AsyncIterable<Any
   }
 
   /** @param type - A name, or `*` for all events of the server. */
-  addEventListener<Type extends keyof SourceEvents>(
+  override addEventListener<Type extends keyof SourceEvents>(
     type: Type,
-    listener: (event: SourceEvents[Type]) => void,
+    listener: Listener<this, SourceEvents[Type]>,
+    options?: boolean | ListenerOptions,
   ): void
-  addEventListener(type: '*', listener: (event: AnyMessage<Events>) => void): void
-  addEventListener<Type extends keyof Events & string>(
+  override addEventListener(
+    type: '*',
+    listener: Listener<this, AnyMessage<Events>>,
+    options?: boolean | ListenerOptions,
+  ): void
+  override addEventListener<Type extends keyof Events & string>(
     type: Type,
-    listener: (event: StreamMessage<Events[Type], Type>) => void,
+    listener: Listener<this, StreamMessage<Events[Type], Type>>,
+    options?: boolean | ListenerOptions,
   ): void
-  addEventListener(type: string, listener: (event: never) => void): void {
-    this.#of(type).add(listener)
-  }
-
-  removeEventListener(type: string, listener: (event: never) => void): void {
-    this.#of(type).delete(listener)
+  override addEventListener(
+    type: string,
+    listener: Listener<this, Event> | null,
+    options?: boolean | ListenerOptions,
+  ): void
+  override addEventListener(...given: Parameters<EventTarget['addEventListener']>): void {
+    this.#wanted[given[0]] = true
+    super.addEventListener(...given)
   }
 
   /**
@@ -128,6 +183,7 @@ export class EventSourceClient<Events = EventTypes> implements AsyncIterable<Any
    */
   [Symbol.asyncIterator](): AsyncGenerator<AnyMessage<Events>, void, undefined> {
     const { loops } = this.#session
+    this.#wanted.end = true
     const loop = loops.open(this.#readyState === CLOSED, () => this.#leave())
     return loop as AsyncGenerator<AnyMessage<Events>, void, undefined>
   }
@@ -168,47 +224,46 @@ export class EventSourceClient<Events = EventTypes> implements AsyncIterable<Any
     this.#session.loops.end(error)
   }
 
-  readonly #emit = (event: SourceEvent | StreamMessage, isMessage?: boolean): void => {
+  readonly #emit = (event: SourceNews | ServerEvent): void => {
     if (this.#readyState === CLOSED) return
     const { type } = event
-    if (!isMessage) {
-      const { error, retryInMs } = event as Partial<ConnectionErrorEvent>
-      if (type === 'open') this.#readyState = OPEN
-      else if (type === 'end' || error?.isFinal) this.#close(error)
-      // What is told with the connection unharmed has no next try.
-      else if (retryInMs !== undefined) this.#readyState = CONNECTING
+    if (event instanceof ServerEvent) {
+      // Names of the source's own events are not the server's to use.
+      if (type === 'message' || !(type === '*' || `on${type}` in this)) this.dispatchEvent(event)
+      if (!this.#wanted['*']) return
+      this.#name = type
+      this.dispatchEvent(new ServerEvent('*', event))
+      return
     }
-    // Names of the source's own events are not the server's to use.
-    const isReserved = isMessage && type !== 'message' && `on${type}` in this
-    const listeners = isReserved ? [] : [this[`on${type}` as 'onopen'], ...this.#of(type)]
-    if (isMessage && type !== '*') listeners.push(...this.#of('*'))
-    for (const listener of listeners) {
-      try {
-        listener?.(event as never)
-      } catch (error) {
-        // As the platform reports what its own listeners throw.
-        queueMicrotask(() => {
-          throw error
-        })
-      }
+    const { error, retryInMs } = event as Partial<ConnectionErrorEvent>
+    if (type === 'open') this.#readyState = OPEN
+    else if (type === 'end' || error?.isFinal) this.#close(error)
+    // What is told with the connection unharmed has no next try.
+    else if (retryInMs !== undefined) this.#readyState = CONNECTING
+    this.dispatchEvent(sourceEvent(event))
+    // Who does not know of ends hears of them as from `EventSource`.
+    if (type === 'end' && !this.onend && !this.#wanted.end) {
+      this.dispatchEvent(sourceEvent(endError(event as Partial<EndEvent>)))
     }
   }
+}
 
-  #of(type: string): Set<Listener> {
-    const listeners = this.#listeners.get(type) ?? new Set()
-    this.#listeners.set(type, listeners)
-    return listeners
-  }
+/** What `EventSource` would have told in place of an end. */
+function endError({ state }: Partial<EndEvent>): SourceNews {
+  const message = state ? 'The stream has ended.' : 'Server sent HTTP 204, not reconnecting'
+  const error = new EventSourceError('ERR_ENDED', message, { status: 204, isFinal: true })
+  return { type: 'error', error }
 }
 
 /**
  * Opens a stream of events, as `new EventSource(url)` does.
  *
- * @throws EventSourceError `ERR_OPTION`. TypeError when the address is none.
+ * @throws EventSourceError `ERR_OPTION`, also when there is no address. A DOMException `SyntaxError` when it is none.
  */
 export function createEventSource<Events = EventTypes>(
   url: PerRequest<Address>,
   options?: EventSourceOptions,
 ): EventSourceClient<Events> {
+  checkAddress(url)
   return new EventSourceClient<Events>(url, options)
 }

@@ -34,6 +34,8 @@ export interface EventSourceOptions {
    * @defaultValue 'same-origin'
    */
   readonly credentials?: 'omit' | 'same-origin' | 'include' | undefined
+  /** As of `EventSource`: true is `credentials: 'include'`. */
+  readonly withCredentials?: boolean | undefined
   /** @defaultValue The platform's. */
   readonly fetch?: typeof globalThis.fetch | undefined
   /** Closes the source. */
@@ -49,6 +51,12 @@ export interface EventSourceOptions {
    * @defaultValue 30_000
    */
   readonly maxRetryMs?: number | undefined
+  /**
+   * Whether waits are drawn at random. With false a client waits as long as the server's `retry` says, as
+   * `EventSource` does, and so all clients come back at the same time.
+   * @defaultValue true
+   */
+  readonly jitter?: boolean | undefined
   /**
    * Milliseconds without a single byte after which the connection is taken for lost. `Infinity` for
    * servers that send no keep-alive; 23 days is the longest.
@@ -126,6 +134,7 @@ export interface Settings extends Omit<EventSourceOptions, keyof Limits>, Readon
 export function withDefaults(options: EventSourceOptions): Settings {
   checkOptions(options)
   const settings = { ...options, ...defaults }
+  if (options.withCredentials) settings.credentials = 'include'
   for (const name of Object.keys(defaults) as (keyof Limits)[]) {
     const limit = Math.min(options[name] ?? defaults[name], maxLimit)
     if (!(limit > 0)) refuse(`${name} must be > 0.`)

@@ -1,10 +1,17 @@
+// What it uses of the DOM. The whole library of types would be there for all of src too.
+
 /** What the page, or the worker, is told by the browser. Node has none of it. */
 interface PageEvents {
   addEventListener?(type: string, listener: () => void, options: { signal: AbortSignal }): void
 }
 
-const page = globalThis as unknown as PageEvents & {
-  readonly document?: PageEvents & { readonly visibilityState: string }
+export const page = globalThis as unknown as PageEvents & {
+  readonly document?: PageEvents & { readonly baseURI: string; readonly visibilityState: string }
+  readonly location?: URL
+  readonly navigator?: {
+    readonly onLine?: boolean
+    readonly serviceWorker?: { readonly controller: object | null }
+  }
 }
 
 /**

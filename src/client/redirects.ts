@@ -16,9 +16,10 @@ const harmless = ['accept', 'content-type', 'last-event-id']
 export function followingRedirects(fetch: Fetch = globalThis.fetch): Fetch {
   return async (target, given = {}) => {
     let url = new URL(String(target))
+    let send = fetch
     let init = { ...given, headers: new Headers(given.headers), redirect: 'manual' as const }
     for (let count = 0; ; count++) {
-      const response = await fetch(url.href, init)
+      const response = await send(url.href, init)
       const { status } = response
       const location = response.headers.get('location')
       if (location === null || ![301, 302, 303, 307, 308].includes(status)) return response
@@ -34,6 +35,8 @@ export function followingRedirects(fetch: Fetch = globalThis.fetch): Fetch {
       if (isOther && !isGet && init.body) {
         throw refused(status, `A body is not sent on to another origin: ${next.origin}`)
       }
+      // The application's may add a token to whatever it is given.
+      if (isOther) send = globalThis.fetch
       const headers = isOther ? only(harmless, init.headers) : init.headers
       init = { ...init, headers, ...(isGet && { method: 'GET', body: null }) }
       if (isGet) headers.delete('content-type')

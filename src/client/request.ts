@@ -1,18 +1,27 @@
 import { refuse } from './check-options.js'
+import { EventSourceError } from './errors.js'
 import type { Address, EventSourceOptions, PerRequest } from './options.js'
+import { page } from './page.js'
 
-// What it uses of the DOM. The whole library of types would be there for all of src too.
-const page = globalThis as {
-  readonly document?: { readonly baseURI: string }
-  readonly location?: URL
-}
-
-/** @throws EventSourceError `ERR_OPTION` when there is none; TypeError when it is none. */
-export function resolveUrl(url: Address): URL {
-  // A page would take them for addresses of its own.
+/** @throws EventSourceError `ERR_OPTION` where there is none: a page would take that for an address of its own. */
+export function checkAddress(url: unknown): void {
   if (!url) refuse('Give the address of a stream.')
-  return new URL(url, page.document?.baseURI ?? page.location)
 }
+
+/** @throws DOMException `SyntaxError`, as of `EventSource`. */
+export function resolveUrl(url: Address): URL {
+  try {
+    const resolved = new URL(url, page.document?.baseURI ?? page.location)
+    // Chromium alone takes such names of hosts.
+    if (!resolved.hostname.includes('%')) return resolved
+  } catch {
+    // Told below.
+  }
+  throw new DOMException(`Invalid URL: ${url}`, 'SyntaxError')
+}
+
+/** What `fetch` takes. Trying other schemes, or passwords, again would not help. */
+const usable = /^(https?:..[^/@]+\/|data|blob)/
 
 /** Who asks: after which position, and with what. */
 export interface Asker {
@@ -37,13 +46,22 @@ export async function ask(
       typeof value === 'function' ? value() : value,
     ),
   )
+  if (typeof url === 'function') checkAddress(address)
   const target = resolveUrl(address as Address)
+  if (!usable.test(target.href)) {
+    const message = 'The URL must be http(s), without a password.'
+    throw new EventSourceError('ERR_OPTION', message, { isFinal: true })
+  }
   const headers = new Headers(given as Headers)
   headers.set('Accept', accept)
   if (position !== '') {
-    if (options.sendPosition === 'query') target.searchParams.set('lastEventId', position)
+    const { searchParams } = target
+    const isInQuery = options.sendPosition === 'query'
+    // What a page was rendered with is older.
+    if (isInQuery || searchParams.has('lastEventId')) searchParams.set('lastEventId', position)
     // As browsers do: a header is bytes, and these are UTF-8.
-    else headers.set('Last-Event-ID', String.fromCharCode(...new TextEncoder().encode(position)))
+    if (!isInQuery)
+      headers.set('Last-Event-ID', String.fromCharCode(...new TextEncoder().encode(position)))
   }
   const init = { method, headers, body, credentials, signal, cache: 'no-store' }
   return fetch(target.href, init as RequestInit)

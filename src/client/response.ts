@@ -1,5 +1,5 @@
 import { EventSourceError } from './errors.js'
-import type { EventSourceOptions } from './options.js'
+import type { Settings } from './options.js'
 
 const maxBodyLength = 1000
 
@@ -20,24 +20,28 @@ const maxRetryAfterMs = 86_400_000
  */
 export async function checkResponse(
   response: Response,
-  retryOn: EventSourceOptions['retryOn'],
+  host: { readonly options: Settings; mayBeOffline(): boolean },
 ): Promise<boolean> {
-  const { status, headers } = response
+  const { status, headers, body } = response
   if (status === 204) return false
   const type = headers.get('content-type') ?? ''
-  const isStream = /^text\/event-stream *(;|$)/i.test(type)
-  if (status === 200 && isStream) return true
+  const isOk = status === 200
+  const isStream = isOk && /^text\/event-stream *(;|$)/i.test(type)
+  // A `fetch` of the application's may answer with something else.
+  if (isStream && body?.getReader) return true
   const error = new EventSourceError(
-    status === 200 ? 'ERR_CONTENT_TYPE' : 'ERR_STATUS',
-    `No stream: ${status} ${type}`,
+    isOk ? 'ERR_CONTENT_TYPE' : 'ERR_STATUS',
+    isStream
+      ? 'Invalid response body, expected a web ReadableStream'
+      : `No stream: ${status} ${type}`,
     {
       status,
-      isFinal: !passing.test(`${status}`),
+      isFinal: !(isOk ? host.mayBeOffline() : passing.test(`${status}`)),
       body: await beginningOf(response),
       retryAfterMs: retryAfterOf(headers.get('retry-after') ?? ''),
     },
   )
-  const isRetried = await retryOn?.(error, response)
+  const isRetried = await host.options.retryOn?.(error, response)
   if (isRetried !== undefined) {
     Object.assign(error, { isFinal: !isRetried, retryAfterMs: error.retryAfterMs ?? 0 })
   }

@@ -2,10 +2,11 @@ import type { Block } from './block-reader.js'
 import { refuse } from './check-options.js'
 import { type Connection, type ConnectionHost, connect } from './connection.js'
 import { EventSourceError, type EventSourceErrorCode, toError } from './errors.js'
-import { type SourceEvent, type StreamMessage, streamMessage } from './events.js'
+import { ServerEvent, type SourceNews } from './events.js'
 import { emptyHistory } from './history.js'
 import { type Loops, openLoops } from './loops.js'
 import type { Address, PerRequest, Settings } from './options.js'
+import { page } from './page.js'
 import { resolveUrl } from './request.js'
 import type { Share, Tab } from './tabs.js'
 
@@ -18,8 +19,10 @@ const control = /^(stream-(open|reset|error)|keep-alive)$/
 /** Ids of ends: an event of a channel that is named `stream-end` ends nothing. */
 const ofEnd = /^$|\d-0(\*|$)/
 
-/** @param isMessage - Whether the server has sent it. */
-type Emit = (event: SourceEvent | StreamMessage, isMessage?: boolean) => void
+/** How often a service worker may answer in place of a server that was never heard, while the browser is online. */
+const maxStrangers = 10
+
+type Emit = (event: SourceNews | ServerEvent) => void
 
 /** What one stream is to a source: where it is, what came already, and whom it hears it from. */
 export class Session implements ConnectionHost, Tab {
@@ -28,12 +31,15 @@ export class Session implements ConnectionHost, Tab {
   /** The address; empty where it is a function. */
   declare readonly url: string
   declare readonly options: Settings
+  origin = ''
   history = emptyHistory()
-  declare readonly loops: Loops<StreamMessage>
+  declare readonly loops: Loops<ServerEvent>
   /** Its own; undefined while it hears from another tab. */
   declare connection: Connection | undefined
   declare readonly address: PerRequest<Address>
   readonly #emit: Emit
+  /** How often it may still be that a service worker has answered. */
+  #strangers = maxStrangers
   #loaded: Promise<void> | undefined
   #saved = ''
   #told: EventSourceErrorCode | undefined
@@ -158,7 +164,14 @@ export class Session implements ConnectionHost, Tab {
     }
   }
 
-  tell(event: SourceEvent): void {
+  mayBeOffline(): boolean {
+    const { onLine, serviceWorker } = page.navigator ?? {}
+    if (onLine === false) return true
+    return !!serviceWorker?.controller && --this.#strangers > 0
+  }
+
+  tell(event: SourceNews): void {
+    if (event.type === 'open') this.#strangers = Infinity
     this.#share?.told(event)
     this.#emit(event)
   }
@@ -187,9 +200,10 @@ export class Session implements ConnectionHost, Tab {
     }
     this.#share?.took(block, before)
     if (!isControl) {
-      const message = streamMessage(type, data, this.lastEventId)
+      const { lastEventId, origin } = this
+      const message = new ServerEvent(type, { data, lastEventId, origin })
       this.loops.push(message, before)
-      this.#emit(message, true)
+      this.#emit(message)
     } else if (type === 'stream-reset') {
       this.#emit({ channels: [], reason: 'unknown', ...parse(data), type: 'reset' })
     } else if (type === 'stream-end') this.finish(parse(data))

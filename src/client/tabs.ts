@@ -1,5 +1,5 @@
 import type { Block } from './block-reader.js'
-import type { SourceEvent } from './events.js'
+import type { SourceNews } from './events.js'
 
 // What it uses of the DOM.
 interface LockManager {
@@ -36,7 +36,7 @@ export interface Tab {
   take(block: Block): void
   /** Keeps its position. */
   save(): void
-  tell(event: SourceEvent): void
+  tell(event: SourceNews): void
   failed(cause: unknown, retryInMs: number): Promise<void>
 }
 
@@ -57,7 +57,7 @@ export interface Share {
   /** Something may have been missed. */
   ask(): void
   /** This tab has told its own listeners. */
-  told(event: SourceEvent): void
+  told(event: SourceNews): void
   /** @param before - The position of this tab before it. */
   took(block: Block, before: string): void
   /** This tab has come further by its own connection. */
@@ -124,7 +124,7 @@ class Tabs implements Share {
     this.#channel.postMessage({ isQuestion: true })
   }
 
-  told({ type }: SourceEvent): void {
+  told({ type }: SourceNews): void {
     this.#tell({ isOpen: type === 'open' })
   }
 

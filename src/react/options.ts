@@ -23,11 +23,12 @@ export interface SharedOptions
 /** @returns The same for all that may share a connection; undefined for no address. */
 export function keyOf(url: StreamAddress, options: SharedOptions): string | undefined {
   if (url === null || url === undefined) return undefined
-  const { key, method, credentials, sendPosition, headers, body } = options
-  const { minRetryMs, maxRetryMs, silenceMs, maxEventBytes } = options
+  const { key, method, withCredentials, sendPosition, headers, body } = options
+  const credentials = withCredentials ? 'include' : options.credentials
+  const { minRetryMs, maxRetryMs, jitter, silenceMs, maxEventBytes } = options
   return JSON.stringify([
     ...[String(url), key, method, credentials, sendPosition],
-    ...[minRetryMs, maxRetryMs, String(silenceMs), maxEventBytes],
+    ...[minRetryMs, maxRetryMs, jitter, String(silenceMs), maxEventBytes],
     typeof headers === 'function' ? 'function' : [...new Headers(headers)],
     typeof body,
     isIterable(body) ? [...body] : body,

@@ -16,7 +16,7 @@ export interface TextOptions extends SharedOptions {
 }
 
 /** How a stream has ended. Without `state` the server has only said that there is nothing more to come. */
-export type StreamOutcome = Omit<EndEvent, 'type'>
+export type StreamOutcome = Pick<EndEvent, 'state' | 'reason' | 'result' | 'event'>
 
 /** What has come of a stream. */
 export interface TextState {
@@ -106,9 +106,12 @@ export class TextStream implements Shared, Watcher {
     }
   }
 
-  end({ type: _, ...end }: EndEvent): void {
+  end(event: EndEvent): void {
+    const { state, reason, result, event: name } = event
+    // Without what there was not.
+    const end = state ? { state, reason, result, event: name } : {}
     this.#text = { ...this.#text, end }
-    tellAll(this.#watchers, (watcher) => watcher.end({ type: 'end', ...end }))
+    tellAll(this.#watchers, (watcher) => watcher.end(event))
   }
 
   changed(): void {

@@ -67,7 +67,8 @@ export class TextView extends View<TextStream, TextSnapshot> implements TextWatc
   readonly restart = (): void => this.held?.restart()
 
   readonly stop = async (): Promise<void> => {
-    const { onStop, stopUrl, headers, credentials, fetch = globalThis.fetch } = this.#options
+    const { onStop, stopUrl, headers, withCredentials, fetch = globalThis.fetch } = this.#options
+    const credentials = withCredentials ? 'include' : this.#options.credentials
     if (onStop) {
       await onStop()
       return

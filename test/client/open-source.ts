@@ -1,10 +1,13 @@
 import type { RequestListener, ServerResponse } from 'node:http'
 import { afterEach } from '@jest/globals'
-import type { EventSourceError, EventSourceOptions, SourceEvents } from '../../src/client.js'
+import type { EventSourceError, EventSourceOptions } from '../../src/client.js'
 import { createEventSource, type EventSourceClient } from '../../src/client-node.js'
 import { until } from '../support/until.js'
 
-type Told = SourceEvents[keyof SourceEvents]
+/** What an event of a source has of its own. */
+type Told =
+  | { readonly type: 'open' | 'reset' | 'end' }
+  | { readonly type: 'error'; readonly error: EventSourceError; readonly retryInMs?: number }
 
 /** A source, and what it has told so far. */
 export interface OpenSource {
@@ -36,7 +39,7 @@ function record(source: EventSourceClient): OpenSource {
   const errors: EventSourceError[] = []
   const data: string[] = []
   for (const type of ['open', 'error', 'reset', 'end'] as const) {
-    source.addEventListener(type, (event: Told) => told.push(event))
+    source.addEventListener(type, (event: Event) => told.push(toldBy(event)))
   }
   source.addEventListener('error', ({ error }) => errors.push(error))
   source.addEventListener('*', (event) => data.push(event.data))
@@ -51,6 +54,11 @@ function record(source: EventSourceClient): OpenSource {
     },
     closes: () => until(() => source.readyState === source.CLOSED),
   }
+}
+
+function toldBy(event: Event): Told {
+  const { isTrusted: _, message, code, ...own } = Object.fromEntries(Object.entries(event))
+  return { type: event.type, ...own } as Told
 }
 
 afterEach(() => {

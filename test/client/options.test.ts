@@ -1,7 +1,11 @@
 import { describe, expect, test } from '@jest/globals'
 import { createElement } from 'react'
 import { renderToString } from 'react-dom/server'
-import { EventSourceClient as BrowserClient, storeIn } from '../../src/client.js'
+import {
+  EventSourceClient as BrowserClient,
+  createEventSource as createBrowserSource,
+  storeIn,
+} from '../../src/client.js'
 import { createEventSource, EventSourceClient } from '../../src/client-node.js'
 import { useEventStream, useResumableStream } from '../../src/react.js'
 import { startServer } from '../support/server.js'
@@ -44,10 +48,7 @@ function refusedWith(message: string) {
 
 describe.each(Object.entries({ ...clients, ...hooks }))('%s', (_name, make) => {
   test.each([
-    [
-      { withCredentials: true },
-      `No option "withCredentials". Did you mean credentials: 'include'?`,
-    ],
+    [{ withCredential: true }, 'No option "withCredential". Did you mean withCredentials?'],
     [{ header: { Authorization: 'Bearer 1' } }, 'No option "header". Did you mean headers?'],
     [{ silence: 5000 }, 'No option "silence". Did you mean silenceMs?'],
     [{ Method: 'POST' }, 'No option "Method". Did you mean method?'],
@@ -59,7 +60,7 @@ describe.each(Object.entries({ ...clients, ...hooks }))('%s', (_name, make) => {
 
   test.each([
     [{ retryOn: true }, 'retryOn must be a function.'],
-    [{ recover: '/recover' }, 'recover must be recoverFrom(address).'],
+    [{ recover: '/recover' }, 'recover must be a function.'],
     [{ storage: memory }, 'storage must be storeIn(sessionStorage), or alike.'],
     [{ sendPosition: 'url' }, `sendPosition must be 'header' or 'query'.`],
     [{ fetch: null }, 'fetch must be a function.'],
@@ -85,6 +86,7 @@ describe.each(Object.entries(clients))('%s', (_name, make) => {
     const signal = AbortSignal.abort()
     const all = {
       ...{ headers: {}, method: 'GET', body: undefined, credentials: 'include', fetch },
+      ...{ withCredentials: true, jitter: false },
       ...{ minRetryMs: 1, maxRetryMs: 2, silenceMs: 3, maxEventBytes: 4, maxQueuedEvents: 5 },
       ...{ signal, position: '', storage: storeIn(memory), sendPosition: 'query' },
       ...{ retryOn: () => undefined, recover: undefined, shareTabs: false, tabs: undefined },
@@ -113,13 +115,18 @@ describe.each(Object.entries(hooks))('%s', (_name, render) => {
   })
 })
 
-describe.each([
-  ['createEventSource', createEventSource],
-  ['new EventSourceClient', (to: string) => new BrowserClient(to)],
-])('%s', (_name, open) => {
-  test.each([undefined, null, ''])('refuses %p, which is no address', (address) => {
-    expect(() => open(address as never)).toThrow(refusedWith('Give the address of a stream'))
-  })
+test.each([undefined, null, ''])('createEventSource refuses %p, which is no address', (address) => {
+  for (const create of [createEventSource, createBrowserSource]) {
+    expect(() => create(address as never)).toThrow(refusedWith('Give the address of a stream'))
+  }
+})
+
+test.each([undefined, null, '', '/events'])('%p is no address of a stream in Node', (address) => {
+  for (const Client of [EventSourceClient, BrowserClient]) {
+    expect(() => new Client(address as never)).toThrow(
+      expect.objectContaining({ name: 'SyntaxError', message: `Invalid URL: ${address}` }),
+    )
+  }
 })
 
 describe('storeIn', () => {

@@ -17,7 +17,7 @@ export const command = 'do'
 let bundled: string | undefined
 
 /** The client, as pages get it. */
-function bundle(): string {
+export function bundle(): string {
   bundled ??= buildSync({
     entryPoints: [join(__dirname, '../../src/client.ts')],
     bundle: true,

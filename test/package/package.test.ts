@@ -241,6 +241,15 @@ describe('the package', () => {
        export const source = createEventSource<{ tick: { n: number } }>('http://127.0.0.1:1')
        source.addEventListener('tick', ({ json }) => json.n.toFixed())
        source.addEventListener('error', ({ error }) => error.status?.toFixed())
+       source.addEventListener('tick', { handleEvent: ({ json }) => json.n.toFixed() }, { once: true })
+       source.addEventListener('any', (event) => event.target)
+       source.addEventListener('message', null)
+       source.onmessage = function (event) {
+         this.close()
+         const asOfPages: MessageEvent<string> = event
+         source.removeEventListener('message', (heard: MessageEvent) => heard === asOfPages)
+       }
+       export const target: EventTarget = source
        import { useEventStream } from 'headwater/react'
        export const useTick = () => useEventStream<{ tick: { n: number } }>('/a').last?.json.n.toFixed()
        import { postgresEventLog } from 'headwater/postgres'
