@@ -1,5 +1,5 @@
 import { EventStreamError, quote } from '../core/errors.js'
-import { optionalPackage } from '../core/optional-package.js'
+import { exportsOf, unlessMissing } from '../core/optional-package.js'
 import { checkNames } from '../core/options.js'
 import type { EventStream } from '../event-stream.js'
 import type { EventStreamHandler } from '../middleware/handler.js'
@@ -87,15 +87,15 @@ export function metricsHandler(
 }
 
 async function load(): Promise<PromClient> {
-  // Bundlers would take a package that is not installed for an error.
-  const client = await optionalPackage(
-    () => import(/* webpackIgnore: true */ /* turbopackIgnore: true */ 'prom-client'),
-  )
-  if (client !== undefined) return client
-  throw new EventStreamError(
-    'ERR_OPTION',
-    'Metrics for Prometheus need the package prom-client, which is not installed; run: npm install prom-client',
-  )
+  try {
+    return exportsOf(await import('prom-client'), 'Registry')
+  } catch (error) {
+    unlessMissing('prom-client', error)
+    throw new EventStreamError(
+      'ERR_OPTION',
+      'Metrics for Prometheus need the package prom-client, which is not installed; run: npm install prom-client',
+    )
+  }
 }
 
 function checkPrefix(prefix: unknown): void {

@@ -44,7 +44,8 @@ export class Link {
   readonly #waiters = new Waiters()
   readonly #sleep = new Waiters()
   #isUp = false
-  #downSince = performance.now()
+  /** Undefined before it is first used. */
+  #downSince: number | undefined
   #lastError: unknown
   /** What it has answered instead of a greeting. */
   #refusal: EventStreamError | undefined
@@ -57,6 +58,12 @@ export class Link {
     this.#statements = statements
     this.#health = health
     this.#options = options
+  }
+
+  /** Connects, if nothing has before. */
+  start(): void {
+    if (this.#downSince !== undefined || this.#closed !== undefined) return
+    this.#downSince = performance.now()
     this.#connect()
   }
 
@@ -66,6 +73,7 @@ export class Link {
    * @throws EventStreamError `ERR_LOG_UNAVAILABLE`, `ERR_LOG_REFUSED` or `ERR_OPTION`.
    */
   ready(): Promise<void> {
+    this.start()
     return this.#whenUp(performance.now() + this.#options.timeoutMs, (why) => {
       const reason = this.#lastError === undefined ? why : messageOf(this.#lastError)
       const message = `The event log cannot connect to Postgres: ${reason}; check the address, and that Postgres runs there.`
@@ -79,12 +87,13 @@ export class Link {
    */
   async run(task: Task): Promise<readonly Row[]> {
     const { timeoutMs, maxPending } = this.#options
+    this.start()
     const now = performance.now()
     if (this.#closed !== undefined) throw this.#closed
     if (this.#pending >= maxPending) {
       throw unavailable(task, `${this.#pending} others wait already`, undefined, false)
     }
-    const isLongAway = !this.#isUp && now - this.#downSince >= timeoutMs
+    const isLongAway = !this.#isUp && now - (this.#downSince ?? now) >= timeoutMs
     if (isLongAway && !this.#isRefused) {
       throw unavailable(task, 'Postgres is out of reach', this.#lastError, false)
     }

@@ -1,6 +1,6 @@
 import { encodingAdvice, readConnectionUrl, withoutSecrets } from '../../core/connection-url.js'
 import { EventStreamError, quote } from '../../core/errors.js'
-import { optionalPackage } from '../../core/optional-package.js'
+import { exportsOf, unlessMissing } from '../../core/optional-package.js'
 
 /** What is used of a client of `pg`. */
 export interface PostgresClient {
@@ -79,8 +79,8 @@ function isPool(pool: unknown): boolean {
 }
 
 async function ownPool(connectionString: string): Promise<PoolInUse> {
-  const { default: pg } = await loadPg()
-  const pool = new pg.Pool({ connectionString, max: ownMax, application_name: 'headwater' })
+  const { Pool } = await loadPg()
+  const pool = new Pool({ connectionString, max: ownMax, application_name: 'headwater' })
   return {
     // Its typed overloads are wider than what is used here.
     pool: pool as unknown as PostgresPool,
@@ -90,13 +90,13 @@ async function ownPool(connectionString: string): Promise<PoolInUse> {
 }
 
 async function loadPg(): Promise<typeof import('pg')> {
-  const pg = await optionalPackage(
-    // Bundlers would take a package that is not installed for an error.
-    () => import(/* webpackIgnore: true */ /* turbopackIgnore: true */ 'pg'),
-  )
-  if (pg !== undefined) return pg
-  throw new EventStreamError(
-    'ERR_OPTION',
-    'The event log needs a package to talk to Postgres, and pg is not installed; run: npm install pg',
-  )
+  try {
+    return exportsOf(await import('pg'), 'Pool')
+  } catch (error) {
+    unlessMissing('pg', error)
+    throw new EventStreamError(
+      'ERR_OPTION',
+      'The event log needs a package to talk to Postgres, and pg is not installed; run: npm install pg',
+    )
+  }
 }

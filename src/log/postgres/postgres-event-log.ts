@@ -56,8 +56,8 @@ const notifyText = `SELECT set_config('synchronous_commit', 'off', true), pg_not
  * An event log in Postgres 13 or later: shared by all processes that give the same database and schema,
  * and as durable as that database is. `setUpPostgres`, or `npx headwater postgres setup`, makes its tables.
  *
- * Connects at once, and comes back whenever the connection is lost. Call `ready()` at start-up to
- * learn of what will never work.
+ * Connects when it is first used, and comes back whenever the connection is lost. Call `ready()` at start-up to
+ * connect, and to learn of what will never work.
  *
  * @throws EventStreamError `ERR_OPTION` when an option cannot work.
  */
@@ -156,6 +156,7 @@ class PostgresEventLog implements StreamLog, RemoteLog, RegistryLog, IntakeLog {
   }
 
   health(): LogHealth {
+    this.#link.start()
     return this.#health.current
   }
 

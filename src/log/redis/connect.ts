@@ -1,9 +1,9 @@
 import { EventStreamError, quote } from '../../core/errors.js'
-import { optionalPackage } from '../../core/optional-package.js'
 import type { RedisDriver } from './driver.js'
 import { ioredisDriver, ioredisPlace } from './ioredis.js'
 import { modelOf, type RedisModel } from './model.js'
 import { isNodeRedis, nodeRedisDriver, nodeRedisPlace } from './node-redis.js'
+import { loadIoredis, loadNodeRedis } from './packages.js'
 import { parseRedisUrl, type RedisAddress } from './url.js'
 
 /** A client of `ioredis` or `redis`: anything that can be made anew with other options. */
@@ -57,10 +57,7 @@ function isIoredis(client: unknown): boolean {
 
 /** For a URL, whichever of the two packages is there will do. */
 async function driverFor({ url, database, sentinel }: RedisAddress): Promise<RedisDriver> {
-  // Bundlers would take a package that is not installed for an error.
-  const ioredis = await optionalPackage(
-    () => import(/* webpackIgnore: true */ /* turbopackIgnore: true */ 'ioredis'),
-  )
+  const ioredis = await loadIoredis()
   if (ioredis !== undefined) {
     const options = { lazyConnect: true, db: database }
     const model = sentinel
@@ -68,9 +65,7 @@ async function driverFor({ url, database, sentinel }: RedisAddress): Promise<Red
       : new ioredis.Redis(url, options)
     return ioredisDriver(model)
   }
-  const redis = await optionalPackage(
-    () => import(/* webpackIgnore: true */ /* turbopackIgnore: true */ 'redis'),
-  )
+  const redis = await loadNodeRedis()
   if (redis !== undefined && sentinel === undefined) {
     return nodeRedisDriver(redis.createClient({ url, database }) as never)
   }

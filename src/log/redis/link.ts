@@ -36,7 +36,10 @@ export interface LinkTask {
 
 type Part = 'commands' | 'subscriber'
 
-/** The connections to Redis: what waits for them, and whether they are there. */
+/**
+ * The connections to Redis: what waits for them, and whether they are there. They are made when something is first asked
+ * for, so that a process which only evaluates the application's modules, such as a build, has none.
+ */
 export class Link {
   readonly #model: RedisModel
   readonly #options: LinkOptions
@@ -56,6 +59,7 @@ export class Link {
   /** Grows whenever messages come again, or no more. */
   #listening = 0
   #connection = 0
+  #isStarted = false
   #isClosed = false
 
   constructor(model: RedisModel, options: LinkOptions, events: LinkEvents) {
@@ -86,18 +90,16 @@ export class Link {
       },
     })
     this.#subscriber = new Pending(timeoutMs, maxPending, { onSilence: () => onSilence() })
-    model
-      .connect()
-      .then((driver) => this.#open(driver))
-      .catch((error: unknown) => this.#fail(error as EventStreamError))
   }
 
   health(): LogHealth {
+    this.#start()
     return this.#health
   }
 
   /** @throws EventStreamError `ERR_LOG_UNAVAILABLE`, `ERR_LOG_REFUSED` or `ERR_OPTION`. */
   async ready(): Promise<void> {
+    this.#start()
     const deadline = performance.now() + this.#options.timeoutMs
     for (;;) {
       if (this.#fatal !== undefined) throw this.#fatal
@@ -189,6 +191,7 @@ export class Link {
   }
 
   #run(pending: Pending, { what, writes, attempt }: LinkTask): Promise<unknown> {
+    this.#start()
     const moved = this.#model.check()
     if (moved !== undefined) this.#fail(moved)
     if (this.#fatal !== undefined) return Promise.reject(this.#fatal)
@@ -197,6 +200,15 @@ export class Link {
       writes,
       attempt: (lostForMs) => attempt(this.#driver as RedisDriver, lostForMs),
     })
+  }
+
+  #start(): void {
+    if (this.#isStarted || this.#isClosed) return
+    this.#isStarted = true
+    this.#model
+      .connect()
+      .then((driver) => this.#open(driver))
+      .catch((error: unknown) => this.#fail(error as EventStreamError))
   }
 
   #open(driver: RedisDriver): void {

@@ -51,7 +51,8 @@ export class Pending {
   readonly #events: PendingEvents
   readonly #tasks = new Set<Waiting>()
   #isUp = false
-  #downSince = performance.now()
+  /** Undefined before it is first used. */
+  #downSince: number | undefined
   #reason: unknown
   #answeredAt = 0
   #timer: NodeJS.Timeout | undefined
@@ -83,7 +84,7 @@ export class Pending {
   }
 
   down(reason: unknown): void {
-    if (this.#isUp) this.#downSince = performance.now()
+    if (this.#isUp || this.#downSince === undefined) this.#downSince = performance.now()
     this.#isUp = false
     this.#reason = reason ?? this.#reason
   }
@@ -98,6 +99,7 @@ export class Pending {
     if (this.#tasks.size >= this.#maxPending) {
       return Promise.reject(this.#unavailable(task, `${this.#tasks.size} others wait already`))
     }
+    this.#downSince ??= now
     if (!this.#isUp && now - this.#downSince >= this.#timeoutMs) {
       return Promise.reject(this.#unavailable(task, 'Redis is out of reach'))
     }

@@ -53,8 +53,8 @@ const disorderMs = 60_000
  * An event log in Redis 6.2 or later (7.0 for a cluster), or Valkey: shared by all processes that give
  * the same Redis and prefix, and as durable as that Redis is.
  *
- * Connects at once, and comes back whenever the connection is lost. Call `ready()` at start-up to
- * learn of what will never work.
+ * Connects when it is first used, and comes back whenever the connection is lost. Call `ready()` at start-up to
+ * connect, and to learn of what will never work.
  *
  * @throws EventStreamError `ERR_OPTION` when an option cannot work.
  */

@@ -1,5 +1,5 @@
 import { EventStreamError } from '../../core/errors.js'
-import { optionalPackage } from '../../core/optional-package.js'
+import { loadIoredis, loadNodeRedis } from '../../log/redis/packages.js'
 import { fromIoredis, type IoredisClient, type Publisher, type Subscriber } from './clients.js'
 
 type Client = Publisher & Subscriber & { close(): Promise<void> }
@@ -39,19 +39,14 @@ export function ownClient(url: string): Client {
 }
 
 async function makeClient(url: string): Promise<Publisher & Subscriber> {
-  // Bundlers would take a package that is not installed for an error.
-  const ioredis = await optionalPackage(
-    () => import(/* webpackIgnore: true */ /* turbopackIgnore: true */ 'ioredis'),
-  )
+  const ioredis = await loadIoredis()
   if (ioredis !== undefined) {
     const client = new ioredis.Redis(url, { lazyConnect: true })
     // Commands tell what is wrong; without a listener it would be printed.
     client.on('error', () => undefined)
     return fromIoredis(client as unknown as IoredisClient)
   }
-  const redis = await optionalPackage(
-    () => import(/* webpackIgnore: true */ /* turbopackIgnore: true */ 'redis'),
-  )
+  const redis = await loadNodeRedis()
   if (redis !== undefined) {
     const client = redis.createClient({ url })
     client.on('error', () => undefined)
