@@ -12,6 +12,7 @@ import { Grip } from './grip.js'
 import { Hub } from './hub/hub.js'
 import { isRemoteLog, type StoredEvent } from './log/event-log.js'
 import { intakeOf } from './log/intake.js'
+import { type MemoryUse, watchMemory } from './memory-use.js'
 import { Admission } from './middleware/admission.js'
 import { channelResolver, checkChannels } from './middleware/channel-source.js'
 import { Endpoint, type EndpointHost } from './middleware/endpoint.js'
@@ -77,6 +78,7 @@ export class EventStream<Channels extends object = AnyChannels> extends Callable
   readonly #tracks: Tracks
   readonly #host: EndpointHost
   readonly #since = new Date()
+  readonly #memory: MemoryUse | undefined
   #closing: Promise<void> | undefined
 
   /** @throws EventStreamError `ERR_OPTION` when an option cannot work. */
@@ -88,6 +90,8 @@ export class EventStream<Channels extends object = AnyChannels> extends Callable
     const onError = errorReporter(this.#options, observer, () => this.#closing !== undefined)
     this.#onError = onError
     observer.onClose(intakeOf(log)?.watch(onError) ?? (() => undefined))
+    this.#memory = log.kind === 'memory' ? watchMemory() : undefined
+    observer.onClose(() => this.#memory?.end())
     const keepAliveText =
       keepAlive === 'comment'
         ? encodeComment('')
@@ -285,10 +289,11 @@ export class EventStream<Channels extends object = AnyChannels> extends Callable
     const logHealth = isRemoteLog(log) ? log.health() : { state: 'up' as const, since: this.#since }
     const { kind = 'other' } = log
     const isClosing = this.#closing !== undefined
+    const warning = this.#memory?.warning()
     return {
       isHealthy: logHealth.state === 'up' && !isClosing,
       isClosing,
-      log: { kind, ...logHealth },
+      log: { kind, ...logHealth, ...(warning === undefined ? {} : { warning }) },
       connections: this.#hub.connections.size,
       channels: this.#hub.activeChannels,
       proxies: this.#grip?.relay.health() ?? [],

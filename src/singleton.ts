@@ -1,5 +1,6 @@
 import type { AnyChannels } from './core/typed-channels.js'
 import { EventStream } from './event-stream.js'
+import { forAllCopies } from './memory-use.js'
 import type { EventStreamOptions } from './options.js'
 
 interface Singleton {
@@ -26,7 +27,7 @@ export function getEventStreamSingleton<Channels extends object = AnyChannels>(
   const fingerprint = fingerprintOf(options)
   let singleton = holder[registry].get(key)
   if (singleton === undefined) {
-    singleton = { eventStream: new EventStream(options), fingerprint }
+    singleton = { eventStream: forAllCopies(() => new EventStream(options)), fingerprint }
     holder[registry].set(key, singleton)
   } else if (options != null && fingerprint !== singleton.fingerprint) {
     process.emitWarning(

@@ -28,7 +28,7 @@ import { startServer } from './support/server.js'
 import { wrapLog } from './support/wrap-log.js'
 
 describe('a log that was to be given, and is undefined', () => {
-  const warnings = jest.fn()
+  const warnings = jest.fn<(message: string, options: object) => void>()
 
   beforeEach(() => {
     // What was told before is told again.
@@ -63,8 +63,9 @@ describe('a log that was to be given, and is undefined', () => {
     new EventStream({ redis: undefined })
     jest.resetModules()
     const again = await import('../src/index.js')
-    new again.EventStream({ redis: undefined })
-    expect(warnings).toHaveBeenCalledTimes(1)
+    await new again.EventStream({ redis: undefined }).close()
+    const told = warnings.mock.calls.filter(([message]) => /"redis" is undefined/.test(message))
+    expect(told).toHaveLength(1)
   })
 
   test.each<[string, EventStreamOptions | null | undefined]>([

@@ -25,6 +25,7 @@ export interface HealthAnswer {
     readonly state: string
     readonly since: string
     readonly reason?: string
+    readonly warning?: string
   }
   readonly connections?: number
   readonly channels?: number
@@ -63,11 +64,11 @@ export function statusOf({ isHealthy, isClosing }: Health): HealthStatus {
 }
 
 function detailsOf({ log, connections, channels, proxies }: Health): Omit<HealthAnswer, 'status'> {
-  const { kind, state, since, error } = log
+  const { kind, state, since, error, warning } = log
   const reason = error === undefined ? {} : { reason: reasonOf(error) }
   const up = proxies.filter((proxy) => proxy.state === 'up').length
   return {
-    log: { kind, state, since: since.toISOString(), ...reason },
+    log: { kind, state, since: since.toISOString(), ...reason, ...(warning && { warning }) },
     connections,
     channels,
     proxies: { up, down: proxies.length - up },

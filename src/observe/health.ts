@@ -1,4 +1,5 @@
 import type { LogHealth } from '../log/event-log.js'
+import type { MemoryWarning } from '../memory-use.js'
 import type { ProxyHealth } from '../publishers/grip/proxy.js'
 
 /** What `health()` of an event stream tells. */
@@ -6,8 +7,11 @@ export interface Health {
   /** Whether events can be published and read, and clients are let in. */
   readonly isHealthy: boolean
   readonly isClosing: boolean
-  /** Which log it is, as `memory`, `redis`, `postgres` or `other`, and how it is. */
-  readonly log: LogHealth & { readonly kind: string }
+  /**
+   * Which log it is, as `memory`, `redis`, `postgres` or `other`, and how it is. `warning` is there if clients may miss
+   * events although it is up: the code of a process warning, which says what to do.
+   */
+  readonly log: LogHealth & { readonly kind: string; readonly warning?: MemoryWarning | undefined }
   /** Open streams of this process. */
   readonly connections: number
   /** Channels that they listen to. */
