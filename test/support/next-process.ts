@@ -63,8 +63,11 @@ export async function copyNextApp(folder: string): Promise<string> {
 }
 
 /** @throws Error that says what Next.js has said, when it does not build. */
-export async function buildNextApp(folder: string): Promise<void> {
-  const build = new NextProcess(['build', folder])
+export async function buildNextApp(
+  folder: string,
+  { args = [], env }: { readonly args?: readonly string[]; readonly env?: NodeJS.ProcessEnv } = {},
+): Promise<void> {
+  const build = new NextProcess(['build', folder, ...args], env)
   if ((await build.exitCode()) !== 0) throw new Error(`It does not build:\n${build.output}`)
 }
 

@@ -59,7 +59,7 @@ export class Link {
   /** Grows whenever messages come again, or no more. */
   #listening = 0
   #connection = 0
-  #isStarted = false
+  #connecting: Promise<void> | undefined
   #isClosed = false
 
   constructor(model: RedisModel, options: LinkOptions, events: LinkEvents) {
@@ -164,10 +164,9 @@ export class Link {
   }
 
   async #wait(waitMs: number): Promise<unknown> {
-    const { waitReplicas } = this.#options
     try {
       const driver = this.#driver as RedisDriver
-      return await driver.command('WAIT', String(waitReplicas), String(waitMs))
+      return await driver.command('WAIT', String(this.#options.waitReplicas), String(waitMs))
     } catch (error) {
       // A master that became a replica refuses it, but what was written before may be anywhere.
       if (/^NOPERM/.test(messageOf(error))) throw error
@@ -203,9 +202,8 @@ export class Link {
   }
 
   #start(): void {
-    if (this.#isStarted || this.#isClosed) return
-    this.#isStarted = true
-    this.#model
+    if (this.#isClosed) return
+    this.#connecting ??= this.#model
       .connect()
       .then((driver) => this.#open(driver))
       .catch((error: unknown) => this.#fail(error as EventStreamError))
@@ -262,8 +260,7 @@ export class Link {
         return
       }
       if (asked.status === 'rejected') throw asked.reason
-      const info = String(asked.value)
-      const tooOld = whyTooOld(info, driver.isCluster)
+      const tooOld = whyTooOld(String(asked.value), driver.isCluster)
       if (tooOld !== undefined) {
         this.#fail(tooOld)
         return
