@@ -191,10 +191,15 @@ export class Connection implements LiveReader {
     }
   }
 
-  /** Called by the sink's side when nothing more can be written. */
-  closed(): void {
+  /**
+   * Called by the sink's side when nothing more can be written.
+   *
+   * @param reason - Unless it was ended here.
+   */
+  closed(reason: CloseReason = 'client'): void {
     if (this.#state === 'closed') return
     this.#state = 'closed'
+    this.#closeReason ??= reason
     clearTimeout(this.#retry)
     this.feed.leave(this)
     this.#host.unwatch(this)

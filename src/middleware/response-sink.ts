@@ -2,6 +2,7 @@ import { EventEmitter } from 'node:events'
 import { ServerResponse } from 'node:http'
 import { Socket } from 'node:net'
 import type { Frame, Sink, Transport } from '../hub/sink.js'
+import type { CloseReason } from '../observe/counters.js'
 import { warnOnce } from '../warn-once.js'
 import { directSocket, isWrapped } from './direct-socket.js'
 import { unwrappedEnd, withholdSession } from './end-of-response.js'
@@ -9,16 +10,24 @@ import {
   carrierOf,
   type GoneListener,
   ignore,
+  isGone,
   listenTo,
   unwatchCarrier,
   watchCarrier,
 } from './gone.js'
 import { SlicedWriter } from './sliced-writer.js'
+import {
+  endExemption,
+  exempt,
+  type Session,
+  type TimeoutListener,
+  warnOfTimeout,
+} from './timeouts.js'
 
 /** Hears what becomes of a response. */
 interface SinkOwner {
   drained(): void
-  closed(): void
+  closed(reason?: CloseReason): void
   destroy(): void
 }
 
@@ -35,7 +44,7 @@ type StreamingResponse = ServerResponse & {
 type StreamingSocket = Socket & { [sinkOf]?: ResponseSink | undefined }
 
 /** The one place that writes an open stream's bytes to `res`, or past it to its socket. */
-export class ResponseSink implements Sink, GoneListener {
+export class ResponseSink implements Sink, GoneListener, TimeoutListener {
   readonly #res: StreamingResponse
   /** What stands between `res.write` and the socket may have a queue of its own. */
   readonly #wrapped: boolean
@@ -51,6 +60,10 @@ export class ResponseSink implements Sink, GoneListener {
   #end: ServerResponse['end'] | undefined
   #isEnded = false
   #giveSessionBack: (() => void) | undefined
+  /** Of HTTP/2. */
+  readonly #session: Session | undefined
+  /** Whether a timeout runs out at this moment, or has cut the stream. */
+  #timesOut = false
   #written = 0
   /** Bytes written since `res` was last empty; counted from when it is full. */
   #waiting = 0
@@ -68,7 +81,10 @@ export class ResponseSink implements Sink, GoneListener {
     this.#res[sinkOf] = this
     listenTo(res, 'close', onClose)
     listenTo(res, 'error', onError)
+    // Where anything listens, Node leaves it to that, and cuts nothing itself.
+    listenTo(res, 'timeout', onTimeout)
     watchCarrier(res, this)
+    this.#session = exempt(res, this)
     if (this.#wrapped) this.#listenToWrapper()
   }
 
@@ -167,9 +183,20 @@ export class ResponseSink implements Sink, GoneListener {
     this.#giveSessionBack?.()
     this.#ignoreDrain()
     unwatchCarrier(this.#res, this)
+    endExemption(this.#res, this.#session, this)
     // It may live on, for the next request.
     if (this.#socket !== undefined) this.#socket[sinkOf] = undefined
-    this.#owner?.closed()
+    if (this.#timesOut) warnOfTimeout()
+    this.#owner?.closed(this.#timesOut ? 'timeout' : 'client')
+  }
+
+  /** A timeout that was set after the stream had opened has run out: what hears of it may cut the stream. */
+  timedOut(): void {
+    if (this.#isEnded) return
+    this.#timesOut = true
+    setImmediate(() => {
+      this.#timesOut = isGone(this.#res) || this.#session?.socket?.destroyed === true
+    })
   }
 
   failed(): void {
@@ -267,6 +294,10 @@ function onDrain(this: StreamingResponse | StreamingSocket): void {
 
 function onFinish(this: StreamingResponse): void {
   this[sinkOf]?.finished()
+}
+
+function onTimeout(this: StreamingResponse): void {
+  this[sinkOf]?.timedOut()
 }
 
 function onClose(this: StreamingResponse): void {

@@ -3,10 +3,10 @@ import type { ResetReason } from '../hub/reset.js'
 
 /**
  * Why a stream was closed: `client`, its client has gone; `server`, the application has ended it, or the
- * event stream closes; `kick`, a right was taken away; `stall`, its client took nothing; `over`, what it
- * listens to has ended; `failed`, it could not go on.
+ * event stream closes; `kick`, a right was taken away; `stall`, its client took nothing; `timeout`, a timeout of the
+ * application has cut it; `over`, what it listens to has ended; `failed`, it could not go on.
  */
-export type CloseReason = 'client' | 'server' | 'kick' | 'stall' | 'over' | 'failed'
+export type CloseReason = 'client' | 'server' | 'kick' | 'stall' | 'timeout' | 'over' | 'failed'
 
 /**
  * Why a client was sent away: `admission`, over a limit; `closing`, the event stream closes;
@@ -30,6 +30,7 @@ export class Counters {
     server: 0,
     kick: 0,
     stall: 0,
+    timeout: 0,
     over: 0,
     failed: 0,
   }

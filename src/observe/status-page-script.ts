@@ -199,6 +199,7 @@ export const statusPageScript = `
       ['Ended by the server', compact(closed.server + closed.over)],
       ['Kicked', compact(closed.kick)],
       ['Stalled', compact(closed.stall), closed.stall > 0],
+      ['Cut by a timeout', compact(closed.timeout), closed.timeout > 0],
       ['Failed', compact(closed.failed), closed.failed > 0],
       ['Sent away', compact(away), away > 0],
     ])

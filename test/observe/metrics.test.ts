@@ -19,7 +19,7 @@ describe('the metrics of an event stream', () => {
     expect(connections).toEqual({
       open: 0,
       opened: 0,
-      closed: { client: 0, server: 0, kick: 0, stall: 0, over: 0, failed: 0 },
+      closed: { client: 0, server: 0, kick: 0, stall: 0, timeout: 0, over: 0, failed: 0 },
       sentAway: { admission: 0, closing: 0, unavailable: 0 },
       behind: 0,
       fellBehind: 0,
@@ -95,6 +95,7 @@ describe('the metrics of an event stream', () => {
       server: 1,
       kick: 2,
       stall: 1,
+      timeout: 0,
       over: 1,
       failed: 0,
     })
