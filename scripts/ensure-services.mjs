@@ -75,6 +75,19 @@ const services = {
     debianPackage: 'nginx',
     install: { darwin: 'brew install nginx', win32: 'apt-get install nginx, in WSL' },
   },
+  pgbouncer: {
+    tests: 'The tests behind a pooler of Postgres',
+    title: 'PgBouncer (1.18 or later)',
+    programs: ['pgbouncer'],
+    places: {
+      // Which is in the PATH of root only.
+      linux: ['/usr/sbin/pgbouncer'],
+      darwin: ['/opt/homebrew/bin/pgbouncer', '/usr/local/bin/pgbouncer'],
+    },
+    variable: 'PGBOUNCER_PATH',
+    debianPackage: 'pgbouncer',
+    install: { darwin: 'brew install pgbouncer', win32: 'apt-get install pgbouncer, in WSL' },
+  },
   pushpin: {
     tests: 'The GRIP tests',
     title: 'Pushpin (1.36 or later)',

@@ -203,7 +203,7 @@ export class PostgresServer {
 }
 
 /** Somebody who may own a database: Postgres is not run by root. */
-function unprivileged(): { readonly uid: number; readonly gid: number } {
+export function unprivileged(): { readonly uid: number; readonly gid: number } {
   const users = readFileSync('/etc/passwd', 'utf8').split('\n')
   for (const name of ['postgres', 'nobody']) {
     const [, , uid, gid] = users.find((line) => line.startsWith(`${name}:`))?.split(':') ?? []

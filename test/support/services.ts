@@ -7,6 +7,7 @@ export type Service =
   | 'faketime'
   | 'firefox'
   | 'nginx'
+  | 'pgbouncer'
   | 'postgresql'
   | 'pushpin'
   | 'redis-server'

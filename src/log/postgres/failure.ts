@@ -22,8 +22,15 @@ export class StatementError extends Error {
 const busy = /^(?:40001|40P01|55P03|57014|25006|25P0[23])$/
 /** Of a server that ends connections, which may have done what it does not tell of any more. */
 const ended = /^(?:57P0[1-5]|08...)$/
-/** Of one that does not let anybody in for now. */
-const full = /^(?:53300|57P03)$/
+/** Of one that does not let anybody in for now. Supavisor says XX000 when it has no more connections. */
+const full = /^(?:53300|57P03|XX000)$/
+/** PgBouncer says so by a code that means something else too. */
+const noMore = /^no more connections allowed/
+
+/** Whether it has no more connections for now, and may take another one when some are given back. */
+export function isFullServer(error: unknown): boolean {
+  return full.test(sqlStateOf(error) ?? '') || noMore.test(messageOf(error))
+}
 
 /** Why there is no connection. */
 export function whyNotConnected(error: unknown): Failure {
@@ -64,12 +71,19 @@ function adviceFor(error: unknown, schema: string): string {
   const code = sqlStateOf(error) ?? ''
   if (/^(?:3F000|42P01|42883|42703)$/.test(code)) return `${setUpAdvice(schema)}.`
   if (code === '42501') {
-    return `Allow this user to use the schema ${schema}, and to select, insert, update and delete in its tables.`
+    return rightsAdvice(schema)
   }
   if (/^28/.test(code)) return 'Give the right user and password.'
   if (code === '3D000') return 'Give the name of a database that exists.'
   if (/^53/.test(code)) return 'The server has no room for it: give it more, or keep less.'
   return 'Nothing was done.'
+}
+
+export function rightsAdvice(schema: string): string {
+  return (
+    `Allow this user to use the schema ${schema}, to execute its functions (EXECUTE), and to select, insert, update and ` +
+    'delete in its tables. If these have row level security, disable it, or add policies that let this user see and change all rows.'
+  )
 }
 
 export function setUpAdvice(schema: string): string {

@@ -2,6 +2,7 @@ import { EventStreamError } from '../../core/errors.js'
 import { Waiters } from '../waiters.js'
 import { messageOf, refused, StatementError } from './failure.js'
 import type { Health } from './health.js'
+import { retryDelayMs } from './retry-delay.js'
 import { checkServer, checkVersion, greeting, versionText } from './schema.js'
 import type { Row, Statements } from './statements.js'
 
@@ -203,11 +204,6 @@ export class Link {
 /** Whoever locks a channel for longer than a statement waits must not find a queue of them afterwards. */
 export function lockMs(leftMs: number): number {
   return Math.max(1, Math.ceil(leftMs))
-}
-
-/** Soon at first, then every second or two, never all processes at once. */
-export function retryDelayMs(tries: number): number {
-  return Math.round(Math.min(2000, 25 * 2 ** Math.min(tries, 7)) * (0.5 + Math.random() / 2))
 }
 
 function unavailable(

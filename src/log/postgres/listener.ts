@@ -1,10 +1,11 @@
 import { randomBytes } from 'node:crypto'
 import { within } from '../../core/within.js'
 import { Waiters } from '../waiters.js'
+import { ask } from './answers.js'
 import { StatementError } from './failure.js'
 import type { Health } from './health.js'
-import { retryDelayMs } from './link.js'
 import type { PoolInUse, PostgresClient } from './pool.js'
+import { retryDelayMs } from './retry-delay.js'
 import { connectBy, type Row } from './statements.js'
 
 export interface ListenerEvents {
@@ -15,18 +16,25 @@ export interface ListenerEvents {
 
 const ignore = () => undefined
 
+const fail = (error: Error): never => {
+  throw error
+}
+
 /** How long it may take to hear oneself. */
 const echoMs = 1000
 
 /**
  * One connection that is kept for notifications, and made again whenever it is lost. Nothing is heard
  * over a pooler that gives a connection to somebody else after each transaction: so what is listened
- * to first is a notification of one's own.
+ * to first is a notification of one's own. It is sent over another connection, since one that comes with the answer
+ * to its own statement comes through such a pooler too.
  */
 export class Listener {
   readonly #source: () => Promise<PoolInUse>
   readonly #channel: string
   readonly #timeoutMs: number
+  /** Over another connection. */
+  readonly #notify: (payload: string) => Promise<unknown>
   readonly #health: Health
   readonly #events: ListenerEvents
   readonly #waiters = new Waiters()
@@ -39,17 +47,21 @@ export class Listener {
   #opened: PoolInUse | undefined
   #lastError: Error | undefined
   #hears = false
+  /** Statements that are not answered. */
+  #asked = 0
   #isClosed = false
 
   constructor(
     source: () => Promise<PoolInUse>,
     { channel, timeoutMs }: { readonly channel: string; readonly timeoutMs: number },
+    notify: (payload: string) => Promise<unknown>,
     health: Health,
     events: ListenerEvents,
   ) {
     this.#source = source
     this.#channel = channel
     this.#timeoutMs = timeoutMs
+    this.#notify = notify
     this.#health = health
     this.#events = events
   }
@@ -107,15 +119,21 @@ export class Listener {
   }
 
   async #run(): Promise<void> {
+    let isQuiet = false
     for (let tries = 0; !this.#isClosed; tries++) {
       if (tries > 0) await this.#waiters.wait(retryDelayMs(tries))
       try {
         await this.#listen(() => {
           tries = 0
+          isQuiet = true
         })
       } catch (error) {
         this.#lastError = (error instanceof StatementError ? error.cause : error) as Error
-        if (!this.#isClosed) this.#health.down('listener', this.#lastError)
+        // One that is quiet may be closed: that is no outage, unless the next one cannot be made.
+        if (!this.#isClosed && !(isQuiet && this.#asked === 0)) {
+          this.#health.down('listener', this.#lastError)
+        }
+        isQuiet = false
       }
     }
   }
@@ -125,6 +143,7 @@ export class Listener {
     const { pool } = await this.#open()
     const deadline = performance.now() + this.#timeoutMs
     const client = await connectBy(() => pool.connect(), deadline, this.#aborter.signal)
+    this.#asked = 0
     this.#lost = new Promise((resolve) => {
       this.#lose = resolve
     })
@@ -143,7 +162,7 @@ export class Listener {
     })
     try {
       await this.#ask(client, `LISTEN ${this.#channel}`, [])
-      await this.#ask(client, 'SELECT pg_notify($1, $2)', [this.#channel, this.#echo])
+      await Promise.race([this.#notify(this.#echo), this.#lost.then(fail)])
       this.#hears = await within(heard, echoMs)
       if (this.#isClosed) return
       this.#client = client
@@ -174,13 +193,15 @@ export class Listener {
       () => lose(new Error(`no answer for ${this.#timeoutMs} ms`)),
       this.#timeoutMs,
     )
-    const answer = client.query({ text, values })
+    const answer = ask(client, text, values)
+    this.#asked += 1
     // It may come when nobody waits any more.
     answer.catch(ignore)
     try {
       const result = await Promise.race([answer, this.#lost])
       if (result === undefined || result instanceof Error) throw result
-      return result.rows
+      this.#asked -= 1
+      return result
     } finally {
       clearTimeout(timer)
     }

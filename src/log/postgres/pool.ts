@@ -4,9 +4,15 @@ import { exportsOf, unlessMissing } from '../../core/optional-package.js'
 
 /** What is used of a client of `pg`. */
 export interface PostgresClient {
-  query(query: { readonly text: string; readonly values?: unknown[] }): Promise<{
-    readonly rows: Record<string, unknown>[]
-  }>
+  query(query: {
+    readonly text: string
+    readonly values?: unknown[]
+    readonly types?: object
+    readonly query_timeout?: number
+  }): Promise<{ readonly rows: Record<string, unknown>[] }>
+  /** Whether it asks for numbers as bytes. */
+  readonly binary?: unknown
+  readonly connectionParameters?: { readonly query_timeout?: unknown } | undefined
   /** With an error, the connection is closed. */
   release(error?: Error | boolean): void
   on(event: 'notification', listener: (message: PostgresNotification) => void): unknown

@@ -49,6 +49,13 @@ const livePage: PageLimit = { maxEvents: 256, maxLength: 65_536 }
 /** How long `close` waits for other processes to be told of the last entries. */
 const farewellMs = 500
 
+const deaf =
+  'Notifications do not come over this pool, perhaps because of a pooler that gives a connection to others after each ' +
+  'transaction, such as PgBouncer or Supavisor in transaction mode: events of other processes come up to half a second ' +
+  'late. Give listenPool a pool, or a URL, that goes to Postgres directly.'
+
+const deafWarning = { type: 'EventStreamWarning', code: 'HEADWATER_POOLER' }
+
 /** Without waiting for the disk: a hint that is lost in a crash is none the less found. */
 const notifyText = `SELECT set_config('synchronous_commit', 'off', true), pg_notify($1, $2)`
 
@@ -86,6 +93,7 @@ class PostgresEventLog implements StreamLog, RemoteLog, RegistryLog, IntakeLog {
   readonly #appends: Appends
   readonly #purger: Purger
   #ready: Promise<void> | undefined
+  #hasToldDeaf = false
   #closing: Promise<void> | undefined
 
   constructor(options: PostgresEventLogOptions) {
@@ -109,10 +117,15 @@ class PostgresEventLog implements StreamLog, RemoteLog, RegistryLog, IntakeLog {
       // Whoever runs statements ends the pool.
       listenPool ?? (() => shared().then((opened) => ({ ...opened, end: async () => undefined }))),
       { channel: schema, timeoutMs },
+      (payload) =>
+        this.#statements.run(notifyText, [schema, payload], performance.now() + timeoutMs),
       this.#health,
       {
         notification: this.intake.guard((payload) => this.#followers.notified(payload)),
-        listening: () => this.#followers.check(),
+        listening: () => {
+          this.#warnIfDeaf()
+          this.#followers.check()
+        },
       },
     )
     this.#notifier = new Notifier((payload) => this.#notify(payload))
@@ -294,12 +307,14 @@ class PostgresEventLog implements StreamLog, RemoteLog, RegistryLog, IntakeLog {
     const text = `SELECT ${this.#schema}.forget($1)`
     const values = () => [encodeChannelName(channel)]
     await this.#link.run({ what: 'The check of Postgres', writes: false, text, values })
-    if (this.#listener.hears) return
-    throw new EventStreamError(
-      'ERR_LOG_REFUSED',
-      'Notifications do not come over this pool, perhaps because of a pooler that gives a connection to others ' +
-        'after each transaction. Give listenPool a pool that goes to Postgres directly.',
-    )
+    if (!this.#listener.hears) throw new EventStreamError('ERR_LOG_REFUSED', deaf)
+  }
+
+  /** Once, to those who have not asked. */
+  #warnIfDeaf(): void {
+    if (this.#listener.hears || this.#hasToldDeaf) return
+    this.#hasToldDeaf = true
+    if (this.#ready === undefined) process.emitWarning(deaf, deafWarning)
   }
 
   /** It is kept from when it has arrived, which may be long after it was given. */

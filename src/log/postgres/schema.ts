@@ -1,5 +1,5 @@
 import { EventStreamError, quote } from '../../core/errors.js'
-import { setUpAdvice } from './failure.js'
+import { rightsAdvice, setUpAdvice } from './failure.js'
 import { type Migration, migrations, schemaVersion } from './migrations.js'
 
 /** The oldest Postgres that is supported, as it numbers itself. */
@@ -57,7 +57,7 @@ export function checkServer(row: Readonly<Record<string, unknown>> | undefined):
 }
 
 export function versionText(schema: string): string {
-  return `SELECT max(version) AS version FROM ${schema}.migration`
+  return `SELECT max(version) AS version, row_security_active('${schema}.migration') AS hides FROM ${schema}.migration`
 }
 
 /** @throws EventStreamError `ERR_LOG_REFUSED` unless it is the version that this code works with. */
@@ -68,6 +68,12 @@ export function checkVersion(
   const version = Number(row?.version ?? 0)
   if (version > schemaVersion) throw tooNew(schema, version)
   if (version === schemaVersion) return
+  if (version === 0 && row?.hides === true) {
+    throw new EventStreamError(
+      'ERR_LOG_REFUSED',
+      `Row level security hides the tables of the schema ${schema}. ${rightsAdvice(schema)}`,
+    )
+  }
   throw new EventStreamError(
     'ERR_LOG_REFUSED',
     `The schema ${schema} is of version ${version}, and the event log needs ${schemaVersion}. ${setUpAdvice(schema)}.`,

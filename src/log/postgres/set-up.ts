@@ -1,5 +1,6 @@
 import { EventStreamError } from '../../core/errors.js'
 import { checkNames } from '../../core/options.js'
+import { ask } from './answers.js'
 import { messageOf, refused, sqlStateOf } from './failure.js'
 import { type Migration, migrations } from './migrations.js'
 import { type PostgresClient, type PostgresPool, poolSource } from './pool.js'
@@ -55,14 +56,14 @@ export async function migrate(
 ): Promise<SetUp> {
   const what = `The set-up of the schema ${schema}`
   return withClient(pool, schema, what, async (client) => {
-    await client.query({ text: 'BEGIN' })
+    await ask(client, 'BEGIN')
     try {
       const setUp = await applyMigrations(client, schema, wanted)
-      await client.query({ text: 'COMMIT' })
+      await ask(client, 'COMMIT')
       return setUp
     } catch (error) {
       // Where the connection is gone, so is what it has begun.
-      await client.query({ text: 'ROLLBACK' }).catch(() => undefined)
+      await ask(client, 'ROLLBACK').catch(() => undefined)
       throw error
     }
   })
@@ -73,23 +74,23 @@ async function applyMigrations(
   schema: string,
   wanted: readonly Migration[],
 ): Promise<SetUp> {
-  checkServer((await client.query({ text: greeting })).rows[0])
+  checkServer((await ask(client, greeting))[0])
   const lock = 'SELECT pg_advisory_xact_lock(hashtextextended($1, 0))'
-  await client.query({ text: lock, values: [`headwater set-up of ${schema}`] })
+  await ask(client, lock, [`headwater set-up of ${schema}`])
   const exists = 'SELECT to_regnamespace($1) IS NOT NULL AS exists'
-  const { rows } = await client.query({ text: exists, values: [schema] })
+  const [found] = await ask(client, exists, [schema])
   // To create it, even where it exists, takes a right that not everybody has who may create tables in it.
-  if (!rows[0]?.exists) await client.query({ text: `CREATE SCHEMA ${schema}` })
-  await client.query({ text: migrationTable(schema) })
+  if (!found?.exists) await ask(client, `CREATE SCHEMA ${schema}`)
+  await ask(client, migrationTable(schema))
   const current = `SELECT coalesce(max(version), 0) AS version FROM ${schema}.migration`
-  const from = Number((await client.query({ text: current })).rows[0]?.version)
+  const from = Number((await ask(client, current))[0]?.version)
   const last = Math.max(...wanted.map(({ version }) => version))
   if (from > last) throw tooNew(schema, from)
   for (const migration of wanted) {
     if (migration.version <= from) continue
-    await client.query({ text: migrationSql(migration, schema) })
+    await ask(client, migrationSql(migration, schema))
     const insert = `INSERT INTO ${schema}.migration (version) VALUES ($1)`
-    await client.query({ text: insert, values: [migration.version] })
+    await ask(client, insert, [migration.version])
   }
   return { from, to: last }
 }
@@ -118,10 +119,10 @@ export function purgePostgres(
   return withClient(pool, schema, `The purge of the schema ${schema}`, async (client) => {
     const total = { channels: 0, entries: 0, records: 0 }
     for (;;) {
-      const { rows } = await client.query({ text: purgeText(schema) })
-      const [channels, records] = [Number(rows[0]?.channels), Number(rows[0]?.records)]
+      const [row] = await ask(client, purgeText(schema))
+      const [channels, records] = [Number(row?.channels), Number(row?.records)]
       total.channels += channels
-      total.entries += Number(rows[0]?.entries)
+      total.entries += Number(row?.entries)
       total.records += records
       if (channels + records === 0) return total
     }

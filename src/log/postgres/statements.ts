@@ -1,8 +1,11 @@
 import { EventStreamError } from '../../core/errors.js'
-import { StatementError, sqlStateOf, whyFailed, whyNotConnected } from './failure.js'
-import type { PoolInUse, PostgresClient } from './pool.js'
+import { Waiters } from '../waiters.js'
+import { ask, type Row } from './answers.js'
+import { isFullServer, StatementError, sqlStateOf, whyFailed, whyNotConnected } from './failure.js'
+import type { PoolInUse, PostgresClient, PostgresPool } from './pool.js'
+import { retryDelayMs } from './retry-delay.js'
 
-export type Row = Readonly<Record<string, unknown>>
+export type { Row } from './answers.js'
 
 const ignore = () => undefined
 
@@ -17,6 +20,9 @@ export class Statements {
   readonly #running = new Set<(error: Error) => void>()
   #opened: Promise<PoolInUse> | undefined
   #inUse = 0
+  /** Statements that have a connection. */
+  #held = 0
+  readonly #freed = new Waiters()
   #isClosed = false
 
   constructor(source: () => Promise<PoolInUse>) {
@@ -33,8 +39,14 @@ export class Statements {
     const { pool, maxConnections } = await this.#open()
     await this.#takeTurn(maxConnections, deadline)
     try {
-      const client = await connectBy(() => pool.connect(), deadline)
-      return await this.#query(client, text, values, deadline)
+      const client = await this.#connect(pool, deadline)
+      this.#held += 1
+      try {
+        return await this.#query(client, text, values, deadline)
+      } finally {
+        this.#held -= 1
+        this.#freed.wake()
+      }
     } finally {
       this.#inUse -= 1
       this.#waiting.shift()?.()
@@ -65,6 +77,22 @@ export class Statements {
       })
     }
     return this.#opened
+  }
+
+  /**
+   * The server, or a pooler, may have fewer connections than the pool would make: then one that we have serves another
+   * statement when it is done.
+   */
+  async #connect(pool: PostgresPool, deadline: number): Promise<PostgresClient> {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await connectBy(() => pool.connect(), deadline)
+      } catch (error) {
+        const isFull = error instanceof StatementError && isFullServer(error.cause)
+        if (!isFull || this.#held === 0 || this.#isClosed || msUntil(deadline) === 0) throw error
+      }
+      await this.#freed.wait(Math.min(retryDelayMs(tries), msUntil(deadline)))
+    }
   }
 
   /** In the order they came. */
@@ -101,7 +129,7 @@ export class Statements {
         client.removeListener('error', end)
         client.release(error !== undefined && isUnusable(error))
         if (error === undefined) resolve(rows)
-        else if (error instanceof StatementError) reject(error)
+        else if (error instanceof StatementError || error instanceof EventStreamError) reject(error)
         else reject(new StatementError(whyFailed(error), error))
       }
       const timer = setTimeout(
@@ -111,7 +139,7 @@ export class Statements {
       this.#running.add(end)
       // The query's own error follows, but where there is no listener the process ends before.
       client.on('error', end)
-      client.query({ text, values }).then(({ rows }) => end(undefined, rows), end)
+      ask(client, text, values).then((rows) => end(undefined, rows), end)
       if (this.#isClosed) end(new StatementError('lost', new Error('the log was closed')))
     })
   }

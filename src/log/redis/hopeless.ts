@@ -8,20 +8,6 @@ export function isHopeless(reason: string): boolean {
   return notAllowed.test(reason) || /\bENOTFOUND\b/.test(reason)
 }
 
-/** Whether it says that there is no such database. */
-export function isNoDatabase(error: Error | undefined): error is Error {
-  return /DB index|database index|SELECT is not allowed in cluster/i.test(messageOf(error))
-}
-
-export function noDatabase(database: number, cause: Error): EventStreamError {
-  return new EventStreamError(
-    'ERR_OPTION',
-    `Redis has no database ${database}: ${messageOf(cause)}. Give the number of one that it has, such as ` +
-      'redis://host/0, or set `databases` in its configuration.',
-    { cause },
-  )
-}
-
 export function cannotConnect(cause: Error | undefined): EventStreamError {
   const reason = cause === undefined ? 'no answer' : messageOf(cause)
   const isRefused = notAllowed.test(reason)

@@ -73,6 +73,15 @@ export function fromIoredis(client: IoredisClient): Publisher & Subscriber {
   return adapter
 }
 
+/**
+ * What a client's `keyPrefix` and database add to the names of pub/sub channels, so that what is apart by its keys is
+ * so by its messages: all databases share them, and clients leave the prefix out.
+ */
+export function topicPrefix(client: object): string {
+  const { keyPrefix, db, database = db } = Object((client as { options?: unknown }).options)
+  return `${keyPrefix ?? ''}${Number(database) > 0 ? `db${database}:` : ''}`
+}
+
 /** A client, called as one of `redis` is, whichever it is. */
 export function adapted<Client extends Publisher | Subscriber>(
   client: Client | IoredisClient,

@@ -1,4 +1,5 @@
 import { EventStreamError } from '../../core/errors.js'
+import { isNoDatabase, noDatabase } from '../../core/redis-database.js'
 import { loadIoredis, loadNodeRedis } from '../../log/redis/packages.js'
 import { fromIoredis, type IoredisClient, type Publisher, type Subscriber } from './clients.js'
 
@@ -38,19 +39,39 @@ export function ownClient(url: string): Client {
   return own
 }
 
+/** Ends a client that Redis has no database for: it would go on in another one, or try for ever. */
+function whereItIs<Client extends Publisher & Subscriber>(
+  client: Client,
+  events: { on(event: 'error', listener: (error: Error) => void): unknown },
+  end: () => void,
+): Client {
+  const refused = new Promise<never>((_resolve, reject) => {
+    // Commands tell what else is wrong; without a listener it would be printed.
+    events.on('error', (error) => {
+      if (!isNoDatabase(error)) return
+      reject(noDatabase(undefined, error))
+      end()
+    })
+  })
+  refused.catch(() => undefined)
+  const connect = client.connect.bind(client)
+  client.connect = () => Promise.race([refused, connect()])
+  return client
+}
+
 async function makeClient(url: string): Promise<Publisher & Subscriber> {
   const ioredis = await loadIoredis()
   if (ioredis !== undefined) {
     const client = new ioredis.Redis(url, { lazyConnect: true })
-    // Commands tell what is wrong; without a listener it would be printed.
-    client.on('error', () => undefined)
-    return fromIoredis(client as unknown as IoredisClient)
+    return whereItIs(fromIoredis(client as unknown as IoredisClient), client, () =>
+      client.disconnect(),
+    )
   }
   const redis = await loadNodeRedis()
   if (redis !== undefined) {
     const client = redis.createClient({ url })
-    client.on('error', () => undefined)
-    return client as unknown as Publisher & Subscriber
+    const made = client as unknown as Publisher & Subscriber
+    return whereItIs(made, client, () => client.isOpen && client.destroy())
   }
   throw new EventStreamError(
     'ERR_OPTION',

@@ -6,6 +6,7 @@ import {
   type IoredisClient,
   type Publisher,
   type Subscriber,
+  topicPrefix,
 } from './clients.js'
 
 /** Where streams are kept, and how long it may take to answer. */
@@ -41,6 +42,7 @@ export class Store {
   readonly #publisher: Publisher
   readonly #subscriber: Subscriber
   readonly #timeoutMs: number
+  readonly #topicPrefix: string
   readonly #topics = new Map<string, Topic>()
   /** Fail what is under way. */
   readonly #aborts = new Set<(error: Error) => void>()
@@ -49,6 +51,7 @@ export class Store {
   #isClosed = false
 
   constructor({ publisher, subscriber, commandTimeoutMs = 5000 }: StoreOptions) {
+    this.#topicPrefix = topicPrefix(publisher)
     this.#publisher = adapted<Publisher>(publisher)
     this.#subscriber = adapted<Subscriber>(subscriber)
     this.#timeoutMs = commandTimeoutMs
@@ -70,7 +73,9 @@ export class Store {
 
   /** @returns How many got it; undefined where the client does not tell. */
   async publish(channel: string, message: string): Promise<number | undefined> {
-    const count = await this.#run(this.#publisher, (client) => client.publish(channel, message))
+    const count = await this.#run(this.#publisher, (client) =>
+      client.publish(this.#topicPrefix + channel, message),
+    )
     return typeof count === 'number' ? count : undefined
   }
 
@@ -119,7 +124,8 @@ export class Store {
     await Promise.allSettled(this.#ends.map((end) => end()))
   }
 
-  #topic(name: string): Topic {
+  #topic(channel: string): Topic {
+    const name = this.#topicPrefix + channel
     let topic = this.#topics.get(name)
     if (topic === undefined) {
       const listeners = new Set<OnMessage>()
