@@ -252,10 +252,7 @@ export class Link {
         driver.command('INFO', 'server'),
         this.#events.prepare(driver),
       ])
-      if (selected.status === 'rejected') {
-        this.#notSelected(driver, selected.reason)
-        return
-      }
+      if (selected.status === 'rejected') return this.#notSelected(driver, selected.reason)
       if (prepared.status === 'rejected' && whyFailed(prepared.reason) === 'busy') {
         this.#greetLater(driver, prepared.reason)
         return
