@@ -82,7 +82,9 @@ describe('a function of the application that throws what is no error', () => {
     for (const path of ['/open', '/later', '/source', '/chunks']) await request(path)
     await until(() => told.length === 4)
     const error = { name: 'EventStreamError', code: 'ERR_CALLBACK', cause: thrown }
-    expect(told).toMatchObject([error, error, error, error])
+    // That of a source names its stream.
+    const ofSource = { name: 'EventStreamError', code: 'ERR_STREAM_SOURCE', cause: thrown }
+    expect(told).toMatchObject([error, error, ofSource, ofSource])
   })
 
   test.each(noErrors)(
