@@ -243,16 +243,11 @@ export class EventSourceClient<Events = EventTypes>
     this.dispatchEvent(sourceEvent(event))
     // Who does not know of ends hears of them as from `EventSource`.
     if (type === 'end' && !this.onend && !this.#wanted.end) {
-      this.dispatchEvent(sourceEvent(endError(event as Partial<EndEvent>)))
+      const answer = { status: 204, isFinal: true }
+      const ended = new EventSourceError('ERR_ENDED', 'The stream has ended.', answer)
+      this.dispatchEvent(sourceEvent({ type: 'error', error: ended }))
     }
   }
-}
-
-/** What `EventSource` would have told in place of an end. */
-function endError({ state }: Partial<EndEvent>): SourceNews {
-  const message = state ? 'The stream has ended.' : 'Server sent HTTP 204, not reconnecting'
-  const error = new EventSourceError('ERR_ENDED', message, { status: 204, isFinal: true })
-  return { type: 'error', error }
 }
 
 /**
