@@ -20,7 +20,7 @@ export function checkOptions(
   options: EventSourceOptions,
   names: readonly string[] = [...connectionNames, ...handlerNames, 'signal', 'maxQueuedEvents'],
 ): void {
-  for (const name of Object.keys(options)) {
+  for (const name in options) {
     if (!names.includes(name)) refuse(`No option "${name}". Did you mean ${hintFor(name, names)}?`)
   }
   const { storage, sendPosition = 'query', method, headers, body, credentials } = options

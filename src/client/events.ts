@@ -100,10 +100,7 @@ export type SourceNews =
 export function sourceEvent(news: SourceNews): Event {
   const event = new Event(news.type) as Event & Record<string, unknown>
   const { error } = news as Partial<ConnectionErrorEvent>
-  const fields: Record<string, unknown> = {
-    ...news,
-    ...(error && { message: error.message, code: error.status }),
-  }
-  for (const name in fields) if (!(name in event)) event[name] = fields[name]
+  if (error) Object.assign(event, { message: error.message, code: error.status })
+  for (const name in news) if (!(name in event)) event[name] = news[name as keyof typeof news]
   return event
 }

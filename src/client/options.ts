@@ -135,7 +135,8 @@ export function withDefaults(options: EventSourceOptions): Settings {
   checkOptions(options)
   const settings = { ...options, ...defaults }
   if (options.withCredentials) settings.credentials = 'include'
-  for (const name of Object.keys(defaults) as (keyof Limits)[]) {
+  for (const key in defaults) {
+    const name = key as keyof Limits
     const limit = Math.min(options[name] ?? defaults[name], maxLimit)
     if (!(limit > 0)) refuse(`${name} must be > 0.`)
     settings[name] = limit

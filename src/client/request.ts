@@ -46,10 +46,9 @@ export async function ask(
       typeof value === 'function' ? value() : value,
     ),
   )
-  if (typeof url === 'function') checkAddress(address)
   const target = resolveUrl(address as Address)
   if (!usable.test(target.href)) {
-    const message = 'The URL must be http(s), without a password.'
+    const message = `Invalid URL, must be http: without a password: ${target.protocol}`
     throw new EventSourceError('ERR_OPTION', message, { isFinal: true })
   }
   const headers = new Headers(given as Headers)

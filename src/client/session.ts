@@ -166,8 +166,7 @@ export class Session implements ConnectionHost, Tab {
 
   mayBeOffline(): boolean {
     const { onLine, serviceWorker } = page.navigator ?? {}
-    if (onLine === false) return true
-    return !!serviceWorker?.controller && --this.#strangers > 0
+    return onLine === false || (!!serviceWorker?.controller && --this.#strangers > 0)
   }
 
   tell(event: SourceNews): void {

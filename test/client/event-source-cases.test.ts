@@ -3,6 +3,7 @@ import { expect, jest, test } from '@jest/globals'
 import { buildSync } from 'esbuild'
 import { describeWithChromium } from '../support/browser.js'
 import { startServer } from '../support/server.js'
+import { until } from '../support/until.js'
 import { caseServer } from './event-source-server.js'
 import { bundle } from './page.js'
 
@@ -92,5 +93,44 @@ describeWithChromium('the client in place of EventSource', (browser) => {
 
     expect(Object.keys(outcome.failed)).toEqual(differing)
     expect(outcome.count).toBe(count)
+  })
+
+  test('comes back when the page is told to stop loading, which it cannot tell from a lost network', async () => {
+    const page = await browser.openPage(`${await startCases(punctual)}/page`)
+
+    const outcome = await page.evaluate(`new Promise((resolve) => {
+      const source = new EventSource('/slow')
+      const heard = []
+      for (const type of ['open', 'error', 'message']) {
+        source.addEventListener(type, () => heard.push(type))
+      }
+      source.addEventListener('message', () => resolve([...heard]))
+      setTimeout(() => stop(), 100)
+    })`)
+
+    expect(outcome).toEqual(['error', 'open', 'message'])
+  })
+
+  test('lets go of its connection with its page, and has one again when it is back', async () => {
+    const origin = await startCases(punctual)
+    const page = await browser.openPage(`${origin}/page`)
+    const open = () =>
+      page.evaluate(`new Promise((resolve) => {
+      self.source ??= new EventSource('/held')
+      source.readyState === 1 ? resolve() : (source.onopen = () => resolve())
+    })`)
+    const held = async () =>
+      await (
+        await fetch(`${origin.replace(/www\.headwater\.localhost/, '127.0.0.1')}/held-now`)
+      ).text()
+    await open()
+    expect(await held()).toBe('1')
+
+    await page.goto(`${origin}/frame/page`)
+    await until(async () => (await held()) === '0')
+    await page.goBack()
+    await open()
+
+    expect(await held()).toBe('1')
   })
 })

@@ -77,8 +77,18 @@ const routes: Readonly<Record<string, (visit: Visit) => unknown>> = {
       res.end(`event: ${isRight && isAllowed ? 'success' : 'failure'}\ndata: data\n\n`)
     }
   },
+  '/slow': ({ res }) => {
+    setTimeout(() => head(res).end('retry: 1000\ndata: late\n\n'), 1000)
+  },
+  '/held': ({ res }) => {
+    held.add(res)
+    res.on('close', () => held.delete(res))
+    head(res).write(':\n')
+  },
+  '/held-now': ({ res }) => res.end(String(held.size)),
 }
 
+const held = new Set<ServerResponse>()
 const ids = { safe: 'a', long: 'a'.repeat(200), unsafe: 'a{b}' }
 const preflights = new Set<string>()
 
