@@ -89,6 +89,15 @@ for (const driver of ['ioredis', 'redis'] as const) {
       },
     )
 
+    test('at the largest possible id do not stop their channel', async () => {
+      await publish(1)
+      const live = await app.follow(channel)
+      await redis.xadd(stream, '18446744073709551615-18446744073709551615', 'foo', 'bar')
+      await publish(2, 3)
+      await live.received(2)
+      expect(live.data).toEqual([2, 3])
+    })
+
     test('do not keep an append from saying that it was done, where something is to be dropped', async () => {
       const small = redisEventLog({ redis: server.url, maxBytes: 10 })
       await small.append(channel, [{ data: '1' }, { data: '2' }, { data: '3' }])

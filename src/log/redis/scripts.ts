@@ -120,7 +120,7 @@ end
 local function add(stream, head, ...)
   local added = redis.pcall('XADD', stream, ...)
   if type(added) ~= 'table' or not added.err then return false end
-  if string.find(added.err, 'equal or smaller', 1, true) then
+  if string.find(added.err, 'equal or smaller', 1, true) or string.find(added.err, 'exhausted', 1, true) then
     local others = redis.call('XRANGE', stream, '(' .. head, '+', 'COUNT', 1000)
     if #others < 1000 then
       for _, other in ipairs(others) do redis.call('XDEL', stream, other[1]) end
