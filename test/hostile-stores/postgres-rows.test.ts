@@ -69,6 +69,21 @@ describeWithPostgres('rows of others in Postgres', () => {
     await pool.query(`SELECT pg_notify('headwater', $1 || ':' || ${head})`, [channel])
   }
 
+  test.each([1, 1000])(
+    'of producers that are ahead by %i make one append fail aloud, and no other one',
+    async (batches) => {
+      await publish(1)
+      await pool.query('UPDATE headwater.producer SET batch = batch + $1', [batches])
+      await expect(publish(2)).rejects.toMatchObject({
+        code: 'ERR_LOG_REFUSED',
+        message: expect.stringMatching(/headwater\.producer\. Nothing was done; try again/),
+      })
+      await publish(3)
+      const { entries } = await log.read(channel, 'earliest', { maxEvents: 9, maxLength: 999 })
+      expect(entries.map(({ data }) => data)).toEqual(['1', '3'])
+    },
+  )
+
   test.each([
     ['no JSON', { escaped: true, data: '{bad' }],
     ['no text', { escaped: true, data: '[1]' }],

@@ -28,7 +28,7 @@ export interface AppendLimits {
 /** What this process appends to channels. It numbers its batches, so that one whose answer was lost is sent again. */
 export class Appends {
   /** Of this process, among all that append to a channel. */
-  readonly producer = String(randomBytes(8).readBigInt64BE())
+  producer = newProducer()
   readonly #schema: string
   readonly #limits: AppendLimits
   readonly #host: AppendHost
@@ -81,6 +81,8 @@ export class Appends {
         `The channel ${quote(channel)} is closed and takes no more events.`,
       )
     }
+    const isFound = row?.status === 'found' && nonces.length > 1
+    if (row?.status !== 'appended' && !isFound) throw this.#raised(channel, nonces.length)
     const appended = parseAppended(row as Row, nonces)
     this.#tell(name, unique, appended)
     if (unique.length === entries.length) return appended
@@ -88,6 +90,19 @@ export class Appends {
       const result = appended[index] as Appended
       return indexes.indexOf(index) === i ? result : { ...result, duplicate: true }
     })
+  }
+
+  /** Whoever has a batch of this process that was not sent, has written to its row. From here on it has another one. */
+  #raised(channel: string, tries: number): EventStreamError {
+    this.producer = newProducer()
+    const done =
+      tries === 1
+        ? 'Nothing was done'
+        : 'It may have been done all the same: use an idempotency key'
+    return new EventStreamError(
+      'ERR_LOG_REFUSED',
+      `The append to ${quote(channel)} failed: something else has changed the batch of this process in ${this.#schema}.producer. ${done}; try again, and let nothing else write there.`,
+    )
   }
 
   #tell(name: string, entries: readonly NewEntry[], appended: readonly Appended[]): void {
@@ -98,4 +113,9 @@ export class Appends {
     }
     this.#host.tell(name, added)
   }
+}
+
+/** A number that no other process has. */
+function newProducer(): string {
+  return String(randomBytes(8).readBigInt64BE())
 }

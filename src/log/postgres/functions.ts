@@ -81,7 +81,7 @@ BEGIN
   v_now := greatest(clock_timestamp(), c.head_at);
   SELECT * INTO p FROM {schema}.producer WHERE channel = c.id AND id = p_producer;
   IF p.batch >= p_batch THEN
-    status := CASE WHEN p.batch = p_batch THEN 'appended' ELSE 'late' END;
+    status := CASE WHEN p.batch = p_batch THEN 'found' ELSE 'late' END;
     attempt := p.attempt;
     first_seq := p.first_seq;
     prev_nonce := p.prev_nonce;
