@@ -120,7 +120,8 @@ export class ActiveChannel {
   }
 
   async #locate(): Promise<void> {
-    const [head] = await this.#log.heads([this.name])
+    // A log that has looked while it began to follow has said what it found.
+    const [head] = this.#suspected ? [this.#suspected] : await this.#log.heads([this.name])
     if (this.#closed || head === undefined) return
     // Live entries that arrived meanwhile lead there, or on from there.
     this.#position = this.#ahead.startOf(head)

@@ -138,6 +138,25 @@ describeWithPostgres('with a channel that never pauses, in Postgres', () => {
     expect(Math.max(...heads, ...resets)).toBeLessThan(trips * 2 * 20 + slackMs)
     await Promise.all([...first, ...lost].map(async (client) => isLive(await client)))
   })
+
+  test('first clients of channels have their heads within three round trips of 400 ms, at 60 events/s', async () => {
+    const server = await PostgresServer.start()
+    closers.push(() => server.stop())
+    await setUpPostgres(server.url)
+    const proxy = await TcpProxy.start(server.url, 200)
+    closers.push(() => proxy.close())
+    const { request } = await serveFrom(postgresEventLog({ pool: proxy.url }))
+    const names = ['first', 'second', 'third', 'fourth']
+    for (const name of names) await publishForEver(postgresEventLog({ pool: server.url }), name, 60)
+    const [first, second, ...others] = names
+    const headsOf = (...channels: readonly unknown[]) =>
+      timesOf(
+        channels.map((name) => request(`/${name}`)),
+        ({ control }) => control.length > 0,
+      )
+    const times = [await headsOf(first), await headsOf(second), await headsOf(...others)].flat()
+    expect(Math.max(...times)).toBeLessThan(trips * 2 * 200 + slackMs)
+  })
 })
 
 describe('a client that gives up', () => {

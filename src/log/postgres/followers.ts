@@ -159,6 +159,8 @@ export class Followers {
       await this.#host.listening()
       const [head] = await this.#host.heads([followed.name])
       followed.seen ??= head
+      // Whoever needs to know where the log is need not ask again.
+      for (const follower of [...followed.followers]) follower.suspect(followed.seen)
       // It may have moved meanwhile, when there was nothing to compare with.
       if (this.#moved.has(followed)) this.#readSoon()
     } catch (error) {

@@ -44,6 +44,9 @@ export interface PoolInUse {
 /** Connections of a pool that is made here. */
 const ownMax = 6
 
+/** Of these, how many stay open when they are idle: a new one takes several round trips. */
+const ownMin = 3
+
 /**
  * Takes a pool, or for a URL makes one when it is wanted.
  *
@@ -86,7 +89,12 @@ function isPool(pool: unknown): boolean {
 
 async function ownPool(connectionString: string): Promise<PoolInUse> {
   const { Pool } = await loadPg()
-  const pool = new Pool({ connectionString, max: ownMax, application_name: 'headwater' })
+  const pool = new Pool({
+    connectionString,
+    max: ownMax,
+    min: ownMin,
+    application_name: 'headwater',
+  })
   return {
     // Its typed overloads are wider than what is used here.
     pool: pool as unknown as PostgresPool,

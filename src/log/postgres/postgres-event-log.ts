@@ -41,7 +41,7 @@ import { PostgresStreams } from './postgres-streams.js'
 import { Purger } from './purger.js'
 import { Reads } from './reads.js'
 import { purgeText } from './schema.js'
-import { Statements } from './statements.js'
+import { type Row, Statements } from './statements.js'
 
 /** What live entries are read by. */
 const livePage: PageLimit = { maxEvents: 256, maxLength: 65_536 }
@@ -130,7 +130,12 @@ class PostgresEventLog implements StreamLog, RemoteLog, RegistryLog, IntakeLog {
     )
     this.#notifier = new Notifier((payload) => this.#notify(payload))
     const run = (task: Task) => this.#link.run(task)
-    this.#reads = new Reads(schema, this.#age, run, this.intake)
+    this.#reads = new Reads(
+      schema,
+      this.#age,
+      { run, soon: (task) => this.#soon(task) },
+      this.intake,
+    )
     const tell = (name: string, entries: readonly StoredEvent[]) => this.#added(name, entries)
     this.#streams = new PostgresStreams(schema, { run, tell, intake: this.intake })
     this.#appends = new Appends(schema, { ...resolved, age: this.#age }, { run, tell })
@@ -277,6 +282,17 @@ class PostgresEventLog implements StreamLog, RemoteLog, RegistryLog, IntakeLog {
         this.#reads.news(names, after, livePage),
       intake: this.intake,
     }
+  }
+
+  /** Runs a short statement on the connection that is always open. In a pool it may wait for a new one. */
+  async #soon(task: Task): Promise<readonly Row[]> {
+    try {
+      if (this.#listener.isUp)
+        return await this.#listener.run(task.text, task.values(1, this.#timeoutMs))
+    } catch {
+      // The pool tells what is wrong.
+    }
+    return this.#link.run(task)
   }
 
   async #listening(): Promise<void> {

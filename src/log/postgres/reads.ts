@@ -15,23 +15,33 @@ export interface News {
   readonly entries: readonly StoredEvent[] | undefined
 }
 
+type Run = (task: Task) => Promise<readonly Row[]>
+
+/** Channels of a look that is short. */
+const maxSoon = 100
+
 /** Reads channels, which are made by being looked at. */
 export class Reads {
   readonly #schema: string
   readonly #age: string
-  readonly #run: (task: Task) => Promise<readonly Row[]>
+  readonly #run: Run
+  readonly #soon: Run
   readonly #intake: Intake
 
-  /** @param age - That of the log, as Postgres writes intervals. */
+  /**
+   * @param age - That of the log, as Postgres writes intervals.
+   * @param soon - Runs what is short, and wanted at once.
+   */
   constructor(
     schema: string,
     age: string,
-    run: (task: Task) => Promise<readonly Row[]>,
+    { run, soon }: { readonly run: Run; readonly soon: Run },
     intake: Intake,
   ) {
     this.#schema = schema
     this.#age = age
     this.#run = run
+    this.#soon = soon
     this.#intake = intake
   }
 
@@ -98,7 +108,8 @@ export class Reads {
   ): Promise<(Look | undefined)[]> {
     const text = `SELECT * FROM ${this.#schema}.pages($1, $2, $3, $4, $5, $6)`
     const values = () => [names, names.map(randomNonce), from, maxEvents, maxLength, this.#age]
-    const rows = await this.#runWhole({ what, writes: false, text, values }, names.length)
+    const task = { what, writes: false, text, values }
+    const rows = await this.#runWhole(this.#run, task, names.length)
     // One more comes than is asked for, as it may be the one to begin behind.
     return parseLooks(rows, names.length).map((look) =>
       look === undefined ? look : { ...look, entries: look.entries.slice(0, maxEvents) },
@@ -113,7 +124,8 @@ export class Reads {
       text: `SELECT * FROM ${this.#schema}.heads($1, $2, $3)`,
       values: () => [names, names.map(randomNonce), this.#age],
     }
-    const rows = await this.#runWhole(task, names.length)
+    const run = names.length > maxSoon ? this.#run : this.#soon
+    const rows = await this.#runWhole(run, task, names.length)
     return new Map(
       rows.map(({ i, head }) => [names[Number(i) - 1] as string, idOf(head) ?? unknownPlace]),
     )
@@ -137,9 +149,9 @@ export class Reads {
   }
 
   /** A channel may be purged after it was seen to be there, and before it was looked at: then again. */
-  async #runWhole(task: Task, count: number): Promise<readonly Row[]> {
+  async #runWhole(run: Run, task: Task, count: number): Promise<readonly Row[]> {
     for (;;) {
-      const rows = await this.#run(task)
+      const rows = await run(task)
       if (new Set(rows.map(({ i }) => i)).size === count) return rows
     }
   }
