@@ -249,7 +249,7 @@ describeWithPushpin('the Next.js example, built, through Pushpin', () => {
       await say(ann, 'Ann', '50 % <b>more</b>')
       await bob.waitForSelector('#chat-messages li')
       await say(bob, 'Bob', 'Hello, Ann')
-      await ann.waitForSelector('#chat-messages li:nth-child(2)')
+      for (const page of [ann, bob]) await page.waitForSelector('#chat-messages li:nth-child(2)')
       const texts = ['50 % <b>more</b>', 'Hello, Ann']
       expect([await textsOf(ann), await textsOf(bob)]).toEqual([texts, texts])
       expect(complaints).toEqual([[], []])

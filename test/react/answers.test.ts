@@ -179,7 +179,7 @@ describeWithChromium('useResumableStream', (browser) => {
     const { text, end, error } = await lab.shows('answer', ({ status }) => status === 'ended')
 
     expect([text, end, error]).toEqual(['half', { state: 'failed' }, undefined])
-    expect(errors).toEqual([expect.objectContaining({ message: 'The model is gone.' })])
+    expect(errors).toMatchObject([{ cause: { message: 'The model is gone.' } }])
   })
 
   test('begins anew after a reset, and has the whole text once', async () => {
