@@ -18,14 +18,23 @@ export const bufferingFix =
 /** Whether what the server sends comes through when it is sent. */
 export function checkBuffering(probe: Probe): Finding[] {
   const { record, end } = probe
+  const silentMs = (end?.atMs ?? probe.ageMs) - (probe.headMs ?? 0)
+  const fix = `Have the server send something at once. If it does: ${bufferingFix}`
+  // A compressor may let its own first bytes through, and an event's beginning.
+  if (hasNothing(probe) && silentMs >= keepAliveDueMs) {
+    const what = `After the head, no event and no keep-alive came for ${duration(silentMs)}: something holds them back, or the server is silent for longer than many proxies leave a stream open.`
+    return [problem('buffering', what, fix)]
+  }
   const [first, ...rest] = record.bursts
   if (first !== undefined) return [judgeBuffering(probe, first, rest)]
-  const silentMs = (end?.atMs ?? probe.ageMs) - (probe.headMs ?? 0)
   // There was no time in which something could have been held back.
   if (end !== undefined && silentMs <= lateMs) return []
   const what = `After the head, nothing came for ${duration(silentMs)}: the server is silent, or something holds it back.`
-  const fix = `Have the server send something at once. If it does: ${bufferingFix}`
   return [warning('buffering', what, fix)]
+}
+
+function hasNothing({ record }: Probe): boolean {
+  return record.events + record.keepAlives === 0
 }
 
 function judgeBuffering(probe: Probe, first: Burst, rest: readonly Burst[]): Finding {
@@ -110,6 +119,10 @@ export function checkCompression(probe: Probe, plain: Probe): Finding {
         ? 'gets no event'
         : `gets the first event ${duration(firstMs - plainMs)} later`
     return compressionHolds(`a client that takes ${known(encoding)} ${late}`)
+  }
+  if (hasNothing(probe)) {
+    const what = `The stream is compressed (${known(encoding)}), and no event came.`
+    return warning('compression', what, fix)
   }
   return ok('compression', `${known(encoding)}, and events come through at once.`)
 }

@@ -219,6 +219,21 @@ describe('the package', () => {
     ])
   })
 
+  test('says so when metrics are scraped as well, where 500 says nothing', async () => {
+    const output = await node(
+      'scraped.mjs',
+      `import { createServer } from 'node:http'
+       import { EventStream } from 'headwater'
+       import { metricsHandler } from 'headwater/observe'
+       const handler = metricsHandler(new EventStream({ onError: ({ message }) => console.log(message) }))
+       const server = createServer(handler).listen(0, '127.0.0.1', async () => {
+         console.log((await fetch('http://127.0.0.1:' + server.address().port)).status)
+         server.close()
+       })`,
+    )
+    expect(output).toMatch(/run: npm install prom-client\n500$/)
+  })
+
   test.each([
     ['user.mts', 'nodenext'],
     ['user.cts', 'nodenext'],

@@ -24,14 +24,15 @@ export class Varnish {
 
   /**
    * @param origin - The server that all requests go to: `http://127.0.0.1:3000`.
+   * @param vcl - Further lines of its configuration.
    * @returns Once it passes on requests.
    */
-  static async start(origin: string): Promise<Varnish> {
+  static async start(origin: string, ...vcl: readonly string[]): Promise<Varnish> {
     for (let starts = 1; ; starts++) {
       const folder = await mkdtemp(join(tmpdir(), 'varnish-'))
       const varnish = new Varnish(folder, await freePort())
       try {
-        await varnish.#start(new URL(origin))
+        await varnish.#start(new URL(origin), vcl)
         return varnish
       } catch (error) {
         await varnish.stop()
@@ -51,13 +52,14 @@ export class Varnish {
     await rm(this.#folder, { recursive: true, force: true })
   }
 
-  async #start({ hostname, port }: URL): Promise<void> {
+  async #start({ hostname, port }: URL, vcl: readonly string[]): Promise<void> {
     const config = join(this.#folder, 'varnish.vcl')
     // What Varnish does by itself comes behind this.
     const lines = [
       'vcl 4.1;',
       `backend default { .host = "${hostname}"; .port = "${port}"; }`,
       `sub vcl_recv { if (req.url == "/${this.#token}") { return (synth(200, "${this.#token}")); } }`,
+      ...vcl,
     ]
     await writeFile(config, lines.join('\n'))
     const args = ['-F', '-j', 'none', '-n', this.#folder, '-s', 'default,16m']
