@@ -321,7 +321,8 @@ export class Link {
   }
 
   #checkIfUp(): void {
-    if (this.#health.state !== 'up') return
+    const { commands, subscriber } = this.#isUp
+    if (this.#health.state !== 'up' || !commands || !subscriber) return
     // Fails when the connection is lost again, and is then done again.
     this.#events.check().catch(() => undefined)
   }
