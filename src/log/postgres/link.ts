@@ -196,11 +196,11 @@ export class Link {
     const { schema, timeoutMs } = this.#options
     const ask = (text: string) =>
       this.#statements.run(text, [], performance.now() + Math.min(timeoutMs, 5000))
-    // Side by side, so that two connections are there when the first clients come.
-    const version = ask(versionText(schema))
-    version.catch(() => undefined)
-    checkServer((await ask(greeting))[0])
-    checkVersion((await version)[0], schema)
+    const server = ask(greeting)
+    // Beside it, so that two connections are there when the first clients come.
+    ask('SELECT 1').catch(() => undefined)
+    checkServer((await server)[0])
+    checkVersion((await ask(versionText(schema)))[0], schema)
   }
 }
 
