@@ -1,3 +1,4 @@
+import { keepInBackground } from './background.js'
 import { Callable } from './callable.js'
 import { checkChannel } from './core/channels.js'
 import { EventStreamError, quote } from './core/errors.js'
@@ -121,7 +122,7 @@ export class EventStream<Channels extends object = AnyChannels> extends Callable
     })
     const { log: nearestLog } = this.streams
     const hubHost = { log: nearestLog, isShared, keepAliveText, observer, onError }
-    this.#hub = new Hub({ ...this.#options, ...hubHost })
+    this.#hub = keepInBackground(new Hub({ ...this.#options, ...hubHost }))
     observed.set(this, {
       observer,
       onError,

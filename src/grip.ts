@@ -1,3 +1,5 @@
+import { AsyncResource } from 'node:async_hooks'
+import { inBackground, keepInBackground } from './background.js'
 import { EventStreamError } from './core/errors.js'
 import type { GripSettings } from './grip-options.js'
 import { Notices } from './hub/notices.js'
@@ -74,7 +76,7 @@ export class Grip {
       onError,
     })
     const chains = isRemoteLog(log) ? new Chains() : undefined
-    this.relay = new GripRelay({ ...settings, demand, chains, observer, onError })
+    this.relay = keepInBackground(new GripRelay({ ...settings, demand, chains, observer, onError }))
   }
 
   /**
@@ -85,7 +87,10 @@ export class Grip {
     try {
       if (typeof which === 'string') await this.#closeStreams(which)
       else {
-        this.#endWhenAsked((names) => which(heldStream(names)))
+        // It is asked in the request of a proxy, and is of whoever kicks.
+        this.#endWhenAsked(
+          AsyncResource.bind((names: readonly string[]) => which(heldStream(names))),
+        )
         await this.relay.hint()
       }
     } catch (cause) {
@@ -106,10 +111,11 @@ export class Grip {
     if (this.relay.hasStrict) this.#endWhenAsked((names) => names.includes(channel))
     await this.relay.closeStreams(channel)
     if (this.#host.isClosing()) return
-    const timer = setTimeout(() => {
+    const again = () => {
       this.#timers.delete(timer)
       this.relay.closeStreams(channel).catch((error) => this.#host.onError(error))
-    }, answerMs).unref()
+    }
+    const timer = inBackground(() => setTimeout(again, answerMs).unref())
     this.#timers.add(timer)
   }
 
@@ -125,6 +131,6 @@ export class Grip {
       onError: (error) => this.#host.onError(error),
     })
     const demand = new ComposedDemand(isRemoteLog(log) ? notices : undefined, this.#pollMs)
-    return demand
+    return keepInBackground(demand)
   }
 }

@@ -1,3 +1,4 @@
+import { inBackground } from '../background.js'
 import { encodeChannelName } from '../core/cursor.js'
 import { type EntryId, seqOf } from '../core/entry-id.js'
 import { quoteName } from '../core/log-names.js'
@@ -207,7 +208,7 @@ export class ActiveChannel {
     if (this.#closed) return
     this.#mustLook = true
     const delayMs = retryLookMs * (1 + Math.random())
-    this.#retry ??= setTimeout(() => this.#suspect(), delayMs).unref()
+    this.#retry ??= inBackground(() => setTimeout(() => this.#suspect(), delayMs).unref())
   }
 
   async #lookOnce(): Promise<void> {

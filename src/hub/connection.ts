@@ -1,3 +1,4 @@
+import { AsyncResource } from 'node:async_hooks'
 import type { EntryId } from '../core/entry-id.js'
 import { EventStreamError } from '../core/errors.js'
 import { controlEvents } from '../core/event.js'
@@ -50,7 +51,8 @@ export class Connection implements LiveReader {
   #closeReason: CloseReason | undefined
   #full = false
   #onDrained: (() => void) | undefined
-  #abort: AbortController | undefined
+  #signal: AbortSignal | undefined
+  #abort: (() => void) | undefined
   #retry: NodeJS.Timeout | undefined
 
   /** @param onClosed - Called once when the stream has ended, whoever ended it. */
@@ -117,11 +119,14 @@ export class Connection implements LiveReader {
 
   /** Aborts when the stream has ended, whoever ended it. */
   get signal(): AbortSignal {
-    if (this.#abort === undefined) {
-      this.#abort = new AbortController()
-      if (this.#state === 'closed') this.#abort.abort()
+    if (this.#signal === undefined) {
+      const controller = new AbortController()
+      this.#signal = controller.signal
+      // Whoever ends the stream is not whom its listeners belong to.
+      this.#abort = AsyncResource.bind(() => controller.abort())
+      if (this.#state === 'closed') this.#abort()
     }
-    return this.#abort.signal
+    return this.#signal
   }
 
   /** Writes the opening blocks, then replays what was missed and goes live. */
@@ -205,7 +210,7 @@ export class Connection implements LiveReader {
     this.#host.unwatch(this)
     this.#host.remove(this)
     this.#onDrained?.()
-    this.#abort?.abort()
+    this.#abort?.()
     try {
       this.#onClosed?.()
     } catch (error) {

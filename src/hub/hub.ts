@@ -1,3 +1,4 @@
+import { inBackground } from '../background.js'
 import { encodeChannelName } from '../core/cursor.js'
 import { isEndOf } from '../core/stream-end.js'
 import type { EventLog } from '../log/event-log.js'
@@ -227,7 +228,7 @@ export class Hub {
     this.#members.set(feed, members.add(connection))
     observer.opened(connection)
     if (start.lost.length > 0) observer.reset(start.lost, 'invalid', 1)
-    this.#ticker ??= setInterval(() => this.#tick(), this.#tickMs()).unref()
+    this.#ticker ??= inBackground(() => setInterval(() => this.#tick(), this.#tickMs()).unref())
     try {
       connection.open(openingText(feed.encodedNames, start, options.retryMs))
     } catch (error) {
@@ -293,7 +294,7 @@ export class Hub {
   }
 
   #schedule(feed: Feed): void {
-    if (this.#dirty.length === 0) setImmediate(() => this.#flush())
+    if (this.#dirty.length === 0) inBackground(() => setImmediate(() => this.#flush()))
     this.#dirty.push(feed)
   }
 

@@ -1,3 +1,4 @@
+import { inBackground } from '../background.js'
 import type { StreamEnd } from '../core/stream-end.js'
 import type {
   NewRecord,
@@ -190,7 +191,7 @@ export class MemoryRegistry implements RegistryStore {
     this.#records.set(id, kept)
     put(this.#active, kept)
     if (user !== undefined) put(this.#byUser, kept, user)
-    this.#sweeper ??= setInterval(() => this.#sweep(), sweepMs).unref()
+    this.#sweeper ??= inBackground(() => setInterval(() => this.#sweep(), sweepMs).unref())
     return true
   }
 

@@ -1,3 +1,4 @@
+import { inBackground } from '../background.js'
 import { formatEntryId } from '../core/entry-id.js'
 import type { EncodedEvent } from '../core/event.js'
 import { encodeEnding, endId, isEndId } from '../core/stream-end.js'
@@ -119,7 +120,8 @@ export class MemoryStreams {
       this.expire(channel)
       if (!channel.closed) this.#watch(channel, stream)
     }
-    channel.lease = setTimeout(expire, stream.leaseUntil - performance.now() + 1).unref()
+    const ms = stream.leaseUntil - performance.now() + 1
+    channel.lease = inBackground(() => setTimeout(expire, ms).unref())
   }
 
   #end(channel: MemoryChannel, { event, data }: EncodedEvent): void {

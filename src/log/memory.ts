@@ -1,3 +1,4 @@
+import { inBackground } from '../background.js'
 import { type EntryId, formatEntryId } from '../core/entry-id.js'
 import { EventStreamError, quote } from '../core/errors.js'
 import type { EncodedEvent } from '../core/event.js'
@@ -238,7 +239,9 @@ class MemoryEventLog implements StreamLog, RegistryLog {
     let channel = this.#find(name)
     if (channel === undefined) {
       channel = new MemoryChannel(name, formatEntryId(0, randomNonce()), this.#total)
-      this.#sweeper ??= setInterval(() => this.#beginSweep(), sweepMs(this.#maxAgeMs)).unref()
+      this.#sweeper ??= inBackground(() =>
+        setInterval(() => this.#beginSweep(), sweepMs(this.#maxAgeMs)).unref(),
+      )
       this.#channels.set(name, channel)
     }
     channel.usedAt = performance.now()

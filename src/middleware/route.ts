@@ -1,3 +1,4 @@
+import { AsyncResource } from 'node:async_hooks'
 import { EventStreamError, isRunningLimit } from '../core/errors.js'
 import { quoteName, shownName } from '../core/log-names.js'
 import { isThenable } from '../core/thenable.js'
@@ -274,12 +275,14 @@ export class Route<Req> {
     const { onOpen, onClose } = this.#options
     const forget = record?.open()
     let connection: Connection | undefined
+    // Whoever ends the stream, which may be another request, is not whom it belongs to.
+    const tell = onClose && AsyncResource.bind((closed: Connection) => onClose(closed, req))
     const onClosed = () => {
       leave()
       forget?.()
       const closed = connection
       // None whose head could not be sent: it was never open.
-      if (closed !== undefined) this.#report(() => onClose?.(closed, req))
+      if (closed !== undefined && tell !== undefined) this.#report(() => tell(closed))
     }
     const opened = prepared.attach(sink, { retryMs: this.retryMs(), onClosed })
     connection = opened

@@ -1,3 +1,4 @@
+import { inBackground } from '../background.js'
 import { EventStreamError, quote } from '../core/errors.js'
 import { exportsOf, unlessMissing } from '../core/optional-package.js'
 import { checkNames } from '../core/options.js'
@@ -80,7 +81,7 @@ export function metricsHandler(
   checkRegister(options.register)
   let adding: Promise<PrometheusRegister> | undefined
   return answering(eventStream, 'metricsHandler', async () => {
-    adding ??= prometheusMetrics(eventStream, options)
+    adding ??= inBackground(() => prometheusMetrics(eventStream, options))
     const register = await adding
     return { type: register.contentType, body: await register.metrics() }
   })

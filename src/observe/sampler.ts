@@ -1,3 +1,4 @@
+import { inBackground } from '../background.js'
 import type { EventStream } from '../event-stream.js'
 import { observed } from './observed.js'
 
@@ -39,7 +40,7 @@ export class Sampler {
     this.#eventStream = eventStream
     this.stepMs = stepMs
     this.#samples.push(this.#sample())
-    const timer = setInterval(() => this.#keep(), stepMs).unref()
+    const timer = inBackground(() => setInterval(() => this.#keep(), stepMs).unref())
     observed.of(eventStream).observer.onClose(() => clearInterval(timer))
   }
 

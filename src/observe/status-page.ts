@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { inBackground } from '../background.js'
 import { checkNames, checkWhole } from '../core/options.js'
 import type { EventStream } from '../event-stream.js'
 import type { EventStreamHandler } from '../middleware/handler.js'
@@ -86,7 +87,7 @@ function shared(make: () => Promise<string>): () => Promise<string> {
     const now = performance.now()
     if (made === undefined || now - madeAt >= sharedMs) {
       madeAt = now
-      made = make()
+      made = inBackground(make)
     }
     return made
   }

@@ -1,3 +1,5 @@
+import { inBackground } from '../background.js'
+
 /** Ids of one command. */
 const maxItems = 1000
 
@@ -19,7 +21,7 @@ export class Calls<Item, Result> {
   /** @throws What the call throws. */
   call(item: Item): Promise<Result> {
     return new Promise((resolve, reject) => {
-      if (this.#waiting.length === 0) setImmediate(() => this.#flush())
+      if (this.#waiting.length === 0) inBackground(() => setImmediate(() => this.#flush()))
       this.#waiting.push({ item, resolve, reject })
     })
   }

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { EventEmitter } from 'node:events'
+import { inBackground } from '../background.js'
 import { EventStreamError, quote } from '../core/errors.js'
 import { encodeJson } from '../core/json.js'
 import { checkChoice, checkFunction, checkNames, checkWhole } from '../core/options.js'
@@ -153,9 +154,11 @@ export class StreamGuardian extends EventEmitter<GuardianEvents> {
    */
   start(): void {
     if (this.#timer !== undefined) return
-    this.#timer = setInterval(() => void this.#look(), this.#intervalMs).unref()
-    this.#outages.start()
-    void this.#look()
+    inBackground(() => {
+      this.#timer = setInterval(() => void this.#look(), this.#intervalMs).unref()
+      this.#outages.start()
+      void this.#look()
+    })
   }
 
   /** Resolves when what is under way is done. */

@@ -1,3 +1,4 @@
+import { keepInBackground } from '../background.js'
 import { EventStreamError } from '../core/errors.js'
 import { streamName } from '../core/log-names.js'
 import { encodeEnding, type StreamEnd, type StreamEnding } from '../core/stream-end.js'
@@ -71,7 +72,7 @@ export class RegisteredStreams {
     this.limits = host.limits
     this.maxEventBytes = host.maxEventBytes
     this.sender = new Sender(this)
-    this.tracker = new Tracker(this)
+    this.tracker = keepInBackground(new Tracker(this))
     this.ahead = new AheadReaders(host.log, host.producers)
   }
 

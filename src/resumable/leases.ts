@@ -1,3 +1,4 @@
+import { inBackground } from '../background.js'
 import type { Lease, StreamLog } from '../log/stream-log.js'
 import type { Producer } from './producer.js'
 
@@ -25,7 +26,9 @@ export class Leases {
 
   /** A stream has begun. */
   start(): void {
-    this.#timer ??= setInterval(() => this.#tick(), this.#host.leaseMs / 3).unref()
+    this.#timer ??= inBackground(() =>
+      setInterval(() => this.#tick(), this.#host.leaseMs / 3).unref(),
+    )
   }
 
   close(): void {

@@ -1,3 +1,4 @@
+import { inBackground, keepInBackground } from '../../background.js'
 import { encodeChannelName } from '../../core/cursor.js'
 import { type EntryId, seqOf } from '../../core/entry-id.js'
 import { EventStreamError, quote } from '../../core/errors.js'
@@ -71,7 +72,9 @@ const notifyText = `SELECT set_config('synchronous_commit', 'off', true), pg_not
 export function postgresEventLog(
   options: PostgresEventLogOptions,
 ): StreamLog & RemoteLog & RegistryLog {
-  return new PostgresEventLog(options)
+  const log = inBackground(() => new PostgresEventLog(options))
+  keepInBackground(log.registry)
+  return keepInBackground(log)
 }
 
 class PostgresEventLog implements StreamLog, RemoteLog, RegistryLog, IntakeLog {

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { inBackground, keepInBackground } from '../../background.js'
 import { type EntryId, isEntryId } from '../../core/entry-id.js'
 import { EventStreamError } from '../../core/errors.js'
 import type { EncodedEvent } from '../../core/event.js'
@@ -59,7 +60,9 @@ const disorderMs = 60_000
  * @throws EventStreamError `ERR_OPTION` when an option cannot work.
  */
 export function redisEventLog(options: RedisEventLogOptions): StreamLog & RemoteLog & RegistryLog {
-  return new RedisEventLog(options)
+  const log = inBackground(() => new RedisEventLog(options))
+  keepInBackground(log.registry)
+  return keepInBackground(log)
 }
 
 class RedisEventLog implements StreamLog, RemoteLog, RegistryLog, IntakeLog {

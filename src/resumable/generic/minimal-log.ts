@@ -1,3 +1,4 @@
+import { inBackground, keepInBackground } from '../../background.js'
 import type { EntryId } from '../../core/entry-id.js'
 import type { EncodedEvent } from '../../core/event.js'
 import { quoteName } from '../../core/log-names.js'
@@ -55,7 +56,7 @@ const orphaned = encodeEnding({ state: 'orphaned' })
  * @throws EventStreamError `ERR_OPTION` when `pollMs` is not a whole number above 0.
  */
 export function minimalStreamLog(options: MinimalStreamLogOptions): StreamLog {
-  return new MinimalStreamLog(options)
+  return keepInBackground(inBackground(() => new MinimalStreamLog(options)))
 }
 
 class MinimalStreamLog implements StreamLog, IntakeLog {

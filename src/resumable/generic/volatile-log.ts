@@ -1,3 +1,4 @@
+import { inBackground, keepInBackground } from '../../background.js'
 import type { EntryId } from '../../core/entry-id.js'
 import type { EncodedEvent } from '../../core/event.js'
 import { checkWhole } from '../../core/options.js'
@@ -45,7 +46,7 @@ export interface VolatileStreamLogOptions extends StoreOptions {
  * @throws EventStreamError `ERR_OPTION` when a time is not a whole number above 0.
  */
 export function volatileStreamLog(options: VolatileStreamLogOptions): StreamLog {
-  return new VolatileStreamLog(options)
+  return keepInBackground(inBackground(() => new VolatileStreamLog(options)))
 }
 
 class VolatileStreamLog implements StreamLog, IntakeLog {
