@@ -62,6 +62,7 @@ describe('an event stream', () => {
       getHeader: () => undefined,
       getHeaderNames: () => [],
       hasHeader: () => false,
+      removeHeader: () => undefined,
       end: jest.fn(),
       headersSent: false,
       on: () => undefined,

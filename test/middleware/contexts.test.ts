@@ -2,7 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import type { IncomingHttpHeaders } from 'node:http'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals'
 import { context, trace } from '@opentelemetry/api'
 import {
   InMemorySpanExporter,
@@ -24,6 +24,7 @@ import { describeWithRedis } from '../support/describe-with-redis.js'
 import { PostgresServer } from '../support/postgres-server.js'
 import { RedisServer } from '../support/redis-server.js'
 import { until } from '../support/until.js'
+import { requestOf } from '../support/web-requests.js'
 
 interface Store {
   readonly user: string
@@ -73,6 +74,19 @@ describe('callbacks of a connection run in the context of its own request', () =
       ['abort', 'ann'],
       ['close', 'ann'],
     ])
+  })
+
+  test('when a Web request opened it, and another one kicks it', async () => {
+    const { eventStream } = setUp()
+    const told: unknown[] = []
+    const onClose = () => told.push(userNow())
+    const response = await storage.run({ user: 'ann' }, () =>
+      eventStream.fetch(requestOf(), 'a', { onClose }),
+    )
+    await storage.run({ user: 'bob' }, () => eventStream.kick('a'))
+    await response.text()
+    await until(() => told.length === 1)
+    expect(told).toEqual(['ann'])
   })
 
   test('when its client leaves, on a connection that other requests have used', async () => {
@@ -134,6 +148,17 @@ describe('callbacks of a connection run in the context of its own request', () =
     )
     expect(told.filter(([, own, seen]) => own !== seen)).toEqual([])
   })
+})
+
+test('work of no request has no context, though the first request has loaded the package', () => {
+  const { inBackground } = storage.run({ user: 'ann' }, () => {
+    let loaded: typeof import('../../src/background.js') | undefined
+    jest.isolateModules(() => {
+      loaded = require('../../src/background.js')
+    })
+    return loaded as typeof import('../../src/background.js')
+  })
+  expect(storage.run({ user: 'bob' }, () => inBackground(userNow))).toBeUndefined()
 })
 
 setFlagsFromString('--expose-gc')
