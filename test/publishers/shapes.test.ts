@@ -90,7 +90,11 @@ describe('what is no event', () => {
     expect((await eventStream.streams.status(id))?.state).toBe('failed')
     const refused = errors.splice(0)
     expect(refused).toEqual([
-      expect.objectContaining({ code: 'ERR_EVENT', message: expect.stringMatching(message) }),
+      expect.objectContaining({
+        code: 'ERR_STREAM_SOURCE',
+        cause: expect.objectContaining({ code: 'ERR_EVENT' }),
+        message: expect.stringMatching(message),
+      }),
     ])
     expect(String(refused[0])).toMatch(
       /A chunk must be a string, a Uint8Array, \{ event\?, data \}/,
@@ -109,7 +113,8 @@ describe('what is no event', () => {
     await ended
     expect(errors.splice(0)).toEqual([
       expect.objectContaining({
-        code: 'ERR_EVENT',
+        code: 'ERR_STREAM_SOURCE',
+        cause: expect.objectContaining({ code: 'ERR_EVENT' }),
         message: expect.stringMatching(/has no idempotencyKey/),
       }),
     ])
