@@ -13,6 +13,7 @@ import { Grip } from './grip.js'
 import { Hub } from './hub/hub.js'
 import { isRemoteLog, type StoredEvent } from './log/event-log.js'
 import { intakeOf } from './log/intake.js'
+import { lossesOf } from './log/losses.js'
 import { type MemoryUse, watchMemory } from './memory-use.js'
 import { Admission } from './middleware/admission.js'
 import { channelResolver, checkChannels } from './middleware/channel-source.js'
@@ -140,6 +141,8 @@ export class EventStream<Channels extends object = AnyChannels> extends Callable
         onAsked: (channels) => this.#tracks.asked(channels),
         onError,
       })
+      const { relay } = this.#grip
+      observer.onClose(lossesOf(log)?.watch((channel) => relay.lost(channel)) ?? (() => undefined))
     }
     const logged = new LoggedPublisher(log, maxEventBytes, observer, this.#grip?.relay)
     this.#publisher = schemas ? new CheckedPublisher(logged, schemas, observer) : logged

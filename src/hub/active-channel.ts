@@ -20,7 +20,7 @@ export interface EncodedPage {
 
 /** Gets what happens on a channel, with the channel's `position` already behind it. */
 export interface ChannelListener {
-  push(entry: EncodedEntry): void
+  push(entry: EncodedEntry, channel: ActiveChannel): void
   /** Entries were lost; the channel goes on from its new position. */
   reset(channel: ActiveChannel, gap: Gap): void
 }
@@ -304,7 +304,7 @@ export class ActiveChannel {
     const encoded = this.#encode(entry)
     this.#position = entry.id
     this.#tail.add(encoded)
-    for (const listener of this.listeners) listener.push(encoded)
+    for (const listener of this.listeners) listener.push(encoded, this)
   }
 
   #jump(head: EntryId, gap: Gap): void {
@@ -315,8 +315,9 @@ export class ActiveChannel {
   }
 
   #encode(entry: StoredEvent): EncodedEntry {
-    const { id, prevId } = entry
-    return { id, prevId, fields: entryFields(this.name, entry, this.#onError) }
+    const { id, prevId, isLoss = false } = entry
+    const fields = entryFields(this.name, entry, this.#onError)
+    return { id, prevId, fields, isLoss }
   }
 
   /** Whether it is the live position, or among the last entries before that. */

@@ -9,6 +9,8 @@ export interface EncodedEntry {
   readonly prevId: EntryId
   /** `event` and `data` lines; the id comes with the cursor of whom it is sent to. */
   readonly fields: string
+  /** See `StoredEvent`. */
+  readonly isLoss: boolean
 }
 
 /** What is kept of a channel that is in use, so that a crowd that reconnects reads the log once. */
@@ -62,6 +64,9 @@ export class ChannelTail implements Ordered<ChannelTail> {
   }
 
   add(entry: EncodedEntry): void {
+    const last = this.#entries.at(-1)
+    // Behind a loss, the log counts on from before it.
+    if (last !== undefined && seqOf(entry.id) !== seqOf(last.id) + 1) this.clear()
     this.#entries.push(entry)
     this.#grow(1, entry.fields.length)
     this.#trim()

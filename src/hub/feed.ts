@@ -66,10 +66,11 @@ export class Feed implements ChannelListener {
     return this.channels.every(({ name, position }) => isEndOf(name, position))
   }
 
-  push(entry: EncodedEntry): void {
+  push({ fields, isLoss }: EncodedEntry, channel: ActiveChannel): void {
     if (this.#live.length === 0) return
-    this.#pendingEvents += 1
-    this.#add(entry.fields)
+    if (isLoss) this.#observer.reset([channel.name], 'unknown', this.#live.length)
+    else this.#pendingEvents += 1
+    this.#add(fields)
   }
 
   reset(channel: ActiveChannel, gap: Gap): void {

@@ -98,8 +98,10 @@ export class Notices {
     const [head] = await log.heads([this.#name])
     const channel = new ActiveChannel(this.#name, log, onError, head)
     channel.listeners.add({
-      push: ({ fields }) => this.#take(fields),
       // What was lost with the log can be told to nobody.
+      push: ({ fields, isLoss }) => {
+        if (!isLoss) this.#take(fields)
+      },
       reset: () => undefined,
     })
     return channel

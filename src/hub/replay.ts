@@ -113,22 +113,25 @@ function writePage(
   { entries, gap, head }: EncodedPage,
 ): number {
   const { observer, feed } = connection
+  const { name } = feed.channels[index] as ActiveChannel
   if (gap !== undefined) {
     connection.positions[index] = head
-    const { name } = feed.channels[index] as ActiveChannel
     observer.reset([name], gap, 1)
     write(connection, endBlock(resetFields([name], gap), cursorOf(connection)))
     return 0
   }
   let text = ''
-  for (const { id, fields } of entries) {
+  let events = 0
+  for (const { id, fields, isLoss } of entries) {
     connection.positions[index] = id
     text += endBlock(fields, cursorOf(connection))
+    if (isLoss) observer.reset([name], 'unknown', 1)
+    else events += 1
   }
-  observer.counters.replayedEvents += entries.length
-  observer.counters.deliveries += entries.length
+  observer.counters.replayedEvents += events
+  observer.counters.deliveries += events
   if (text !== '') write(connection, text)
-  return entries.length
+  return events
 }
 
 function hold(channels: readonly ActiveChannel[]): void {

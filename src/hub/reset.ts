@@ -21,14 +21,15 @@ export function resetFields(names: readonly string[], reason: ResetReason): stri
 }
 
 /**
- * The fields of an entry. Of one that cannot be sent, since another writer has stored it, those of a reset:
- * clients are told what they miss.
+ * The fields of an entry. Of one that tells of a loss, and of one that cannot be sent, since another writer has stored
+ * it, those of a reset: clients are told what they miss.
  */
 export function entryFields(
   channel: string,
   entry: StoredEvent,
   onError: (error: unknown) => void,
 ): string {
+  if (entry.isLoss) return resetFields([channel], 'unknown')
   if (isSendable(channel, entry)) return encodeFields(entry)
   // Whose log has found it has told already.
   if (!entry.isUnreadable) onError(unreadableEntry(channel))

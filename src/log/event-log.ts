@@ -17,6 +17,11 @@ export interface StoredEvent extends EncodedEvent {
    * behind it. There is no data.
    */
   readonly isUnreadable?: true | undefined
+  /**
+   * Set for what is no event, but tells that the log has lost entries which it had behind the one before it. There is no
+   * data.
+   */
+  readonly isLoss?: true | undefined
 }
 
 /** What an append gave. */
@@ -41,7 +46,7 @@ export interface PageLimit {
 
 /**
  * Why entries after a position cannot be had: `trimmed`, the log has dropped some of them;
- * `unknown`, this log never gave that position, or was lost and written anew since.
+ * `unknown`, this log never gave that position, or has lost it and cannot tell where it goes on.
  */
 export type Gap = 'trimmed' | 'unknown'
 
@@ -96,6 +101,10 @@ export interface EventLog {
   /**
    * Reads in order. A position that the log cannot continue from without losing an entry is told
    * by `gap`, and never by silence. There is none when all that was trimmed had been read.
+   *
+   * A log that may lose entries which it had acknowledged puts a mark behind each such loss. Each reader comes to it
+   * once: whoever comes back from what was lost goes on behind the last entry that was not, and its first entry is
+   * a mark.
    */
   read(channel: string, from: ReadFrom, limit: PageLimit): Promise<Page>
 

@@ -4,7 +4,7 @@ import { ChannelTail, TailTotal } from '../../src/hub/channel-tail.js'
 const limit = { maxEvents: 100, maxLength: 100_000 }
 
 function entry(n: number, length = 100) {
-  return { id: `${n}-1`, prevId: `${n - 1}-1`, fields: 'x'.repeat(length) }
+  return { id: `${n}-1`, prevId: `${n - 1}-1`, fields: 'x'.repeat(length), isLoss: false }
 }
 
 describe('the last events of all channels', () => {

@@ -4,6 +4,7 @@ import type { EncodedEvent } from '../../core/event.js'
 import { parseJson } from '../../core/json.js'
 import type { NewEntry, StoredEvent } from '../event-log.js'
 import { isNext, unreadableFrom } from '../intake.js'
+import { markOr } from '../loss-marks.js'
 
 /** Where a channel is in Redis. All of it is in one slot of a cluster. */
 export interface ChannelKeys {
@@ -83,7 +84,7 @@ export function parseStored(id: EntryId, text: string): StoredEvent | undefined 
   const prevId = `${seqOf(id) - 1}-${nonce}`
   if (before === undefined || !isEntryId(id) || !isEntryId(prevId)) return undefined
   const packed = unpack(text.slice(before.length))
-  return packed === undefined ? unreadableFrom(prevId, id) : { id, prevId, ...packed }
+  return packed === undefined ? unreadableFrom(prevId, id) : markOr({ id, prevId, ...packed })
 }
 
 /** What a live message tells: entries, or that there are some to be read up to `head`. */
@@ -116,7 +117,7 @@ export function parseMessage(message: string): LiveMessage | undefined {
     }
     const packed = unpack(message.slice(lineEnd + 1, end))
     if (packed === undefined) return undefined
-    entries.push({ id, prevId, ...packed })
+    entries.push(markOr({ id, prevId, ...packed }))
     prevId = id
     at = end
   }

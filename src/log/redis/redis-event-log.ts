@@ -1,12 +1,11 @@
 import { randomBytes } from 'node:crypto'
 import { inBackground, keepInBackground } from '../../background.js'
-import { type EntryId, isEntryId } from '../../core/entry-id.js'
+import type { EntryId } from '../../core/entry-id.js'
 import { EventStreamError } from '../../core/errors.js'
 import type { EncodedEvent } from '../../core/event.js'
 import { quoteName } from '../../core/log-names.js'
 import type {
   Appended,
-  Gap,
   LogHealth,
   LogListener,
   NewEntry,
@@ -17,7 +16,8 @@ import type {
   StoredEvent,
 } from '../event-log.js'
 import { HeadLookups } from '../head-lookups.js'
-import { chained, Intake, type IntakeLog } from '../intake.js'
+import { Intake, type IntakeLog } from '../intake.js'
+import { Losses, type LossyLog, type StoredHead } from '../losses.js'
 import { randomNonce } from '../nonce.js'
 import type { RegistryLog } from '../registry-store.js'
 import {
@@ -31,11 +31,12 @@ import {
   type StreamLog,
 } from '../stream-log.js'
 import { Batches } from './batches.js'
-import { Confirmations, lastAppended, parseHeads } from './confirmations.js'
+import { Confirmations, lastAppended } from './confirmations.js'
 import { type RedisDriver, whyFailed } from './driver.js'
-import { channelKeys, type KeyPrefix, packEntry, packKey, parseStored } from './format.js'
+import { channelKeys, type KeyPrefix, packEntry, packKey } from './format.js'
 import { Link } from './link.js'
 import { type RedisEventLogOptions, resolveRedisOptions } from './options.js'
+import { Reads } from './reads.js'
 import { RedisRegistry } from './redis-registry.js'
 import { RedisStreams } from './redis-streams.js'
 import { type Scripts, scriptsFor } from './scripts.js'
@@ -65,26 +66,26 @@ export function redisEventLog(options: RedisEventLogOptions): StreamLog & Remote
   return keepInBackground(log)
 }
 
-class RedisEventLog implements StreamLog, RemoteLog, RegistryLog, IntakeLog {
+class RedisEventLog implements StreamLog, RemoteLog, RegistryLog, IntakeLog, LossyLog {
   readonly kind = 'redis'
   readonly intake = new Intake()
+  readonly losses: Losses
   readonly registry: RedisRegistry
   readonly #prefix: KeyPrefix
   readonly #link: Link
   readonly #scriptsOf: (isCluster: boolean) => Scripts
   readonly #subscriptions: Subscriptions
   readonly #batches: Batches
-  /** Redis does nothing else meanwhile, so not too many at once. */
-  readonly #lookups = new HeadLookups({ maxNames: 200, isInTurn: false }, (names) =>
-    this.#heads(names),
-  )
   readonly #confirmations: Confirmations
+  readonly #reads: Reads
   readonly #streams: RedisStreams
   readonly #producer = randomBytes(6).toString('hex')
   /** Grows whenever an append may have been lost, see the script. */
   #epoch = 0
   /** Until when an append may have overtaken another one of its connection. */
   #disorderedUntil = 0
+  /** Grows whenever another server may answer over the same connection, or this one from before. */
+  #changes = 0
   #ready: Promise<void> | undefined
   #isClosed = false
 
@@ -92,7 +93,7 @@ class RedisEventLog implements StreamLog, RemoteLog, RegistryLog, IntakeLog {
     const { redis, prefix, maxEvents, maxBytes, maxAgeMs, pollIntervalMs, ...link } =
       resolveRedisOptions(options)
     const waits = link.waitReplicas > 0
-    const limits = { maxEvents, maxBytes, maxAgeMs, waits }
+    const limits = { maxEvents, maxBytes, maxAgeMs, waits, liveEnd: prefix.liveEnd }
     this.#prefix = prefix
     const send = (channel: string, entries: readonly NewEntry[]) => this.#append(channel, entries)
     this.#batches = new Batches(send, link)
@@ -104,16 +105,34 @@ class RedisEventLog implements StreamLog, RemoteLog, RegistryLog, IntakeLog {
       subscribe: (live: readonly string[]) => this.#link.subscribe(live),
       unsubscribe: (live: readonly string[]) => this.#link.unsubscribe(live),
       heads: (channels: readonly string[]) => this.heads(channels),
+      delivered: (channel: string, entries: readonly StoredEvent[]) => {
+        // While one connection is away, the other one may be to another server.
+        if (this.health().state === 'up') this.losses.delivered(channel, entries)
+      },
     }
     this.#subscriptions = new Subscriptions(host, { checkMs: pollIntervalMs })
     this.#link = new Link(redis, link, {
       prepare: (driver) => this.#prepare(driver),
       message: this.intake.guard((live, text) => this.#subscriptions.message(live, text)),
       resubscribe: () => this.#subscriptions.resubscribe(),
-      check: () => this.#subscriptions.check(),
+      check: async () => {
+        await Promise.all([this.losses.check(), this.#subscriptions.check()])
+      },
       probe: (driver) => driver.command('DEL', ...channelKeys(prefix, this.#ownChannel).keys),
     })
     this.#confirmations = new Confirmations(prefix, this.#link, this.#scriptsOf(false), waits)
+    this.#reads = new Reads(prefix, this.#link, this.intake, this.#confirmations, this.#scriptsOf)
+    // Redis does nothing else meanwhile, so not too many at once.
+    const lookups = new HeadLookups<StoredHead>({ maxNames: 200, isInTurn: false }, (names) =>
+      this.#reads.heads(names),
+    )
+    this.losses = new Losses({
+      server: () => this.#server,
+      read: (channel, from, limit) => this.#reads.page(channel, from, limit),
+      heads: (channels) => lookups.heads(channels),
+      look: (tails) => this.#reads.look(tails),
+      mark: (tail) => this.#reads.mark(tail),
+    })
     this.#streams = new RedisStreams(
       prefix,
       this.#link,
@@ -155,11 +174,13 @@ class RedisEventLog implements StreamLog, RemoteLog, RegistryLog, IntakeLog {
       const key = idempotencyKey === undefined ? '' : packKey(idempotencyKey)
       return { nonces: '', rest: [key, String(text.length), text] }
     })
+    let server = 0
     const reply = await this.#link.run({
       what,
       writes: true,
       attempt: async (driver, lostForMs) => {
         const { connection } = this.#link
+        server = this.#server
         const { append } = this.#scriptsOf(driver.isCluster)
         const since = lostForMs === undefined ? '' : String(Math.ceil(lostForMs) + searchSlackMs)
         const isOrdered = !driver.isCluster && performance.now() > this.#disorderedUntil
@@ -170,6 +191,7 @@ class RedisEventLog implements StreamLog, RemoteLog, RegistryLog, IntakeLog {
           String(this.#epoch),
           since,
           isOrdered ? '1' : '',
+          this.losses.asks(channel),
         ]
         for (const entry of packed) {
           entry.nonces = `${randomNonce()} ${entry.nonces}`
@@ -195,64 +217,25 @@ class RedisEventLog implements StreamLog, RemoteLog, RegistryLog, IntakeLog {
       )
     }
     const parts = reply as string[]
-    if (parts.length > 3 * entries.length) this.#dropped(channel)
-    return entries.map((_entry, i) => ({
+    const found = parts.slice(3 * entries.length)
+    if (found.includes('others')) this.#reads.dropped(channel)
+    const appended = entries.map((_entry, i) => ({
       id: parts[3 * i] as EntryId,
       prevId: parts[3 * i + 1] as EntryId,
       duplicate: parts[3 * i + 2] === '1',
     }))
+    this.losses.appended(channel, appended, server, found.includes('lost'))
+    return appended
   }
 
   async read(channel: string, from: ReadFrom, limit: PageLimit): Promise<Page> {
     this.#checkOpen()
-    const isOdd = typeof from === 'string' && from !== 'earliest' && !isEntryId(from)
-    const start = isOdd ? 'earliest' : typeof from === 'string' ? from : String(from.last)
-    const args = [start, String(limit.maxEvents), String(limit.maxLength), String(randomNonce())]
-    const { keys } = channelKeys(this.#prefix, channel)
-    const [heads, gap, others, ...parts] = (await this.#link.run({
-      what: `The read of ${quoteName(channel)}`,
-      writes: false,
-      attempt: (driver) => driver.run(this.#scriptsOf(driver.isCluster).read, keys, args),
-    })) as [string, Gap | '', number, ...string[]]
-    const head = this.#shown(channel, heads)
-    const found: StoredEvent[] = []
-    for (let i = 0; i < parts.length; i += 2) {
-      const entry = parseStored(parts[i] as EntryId, parts[i + 1] as string)
-      if (entry !== undefined) found.push(entry)
-    }
-    const isBehind = start.includes('-') && gap === ''
-    const entries = chained(isBehind ? start : undefined, found, head)
-    const isAll = others === 0 && entries.length === parts.length / 2
-    if (!isAll || entries.some(({ isUnreadable }) => isUnreadable)) this.#dropped(channel)
-    return { entries, gap: isOdd ? 'unknown' : gap || undefined, head }
+    return this.losses.read(channel, from, limit)
   }
 
   async heads(channels: readonly string[]): Promise<readonly EntryId[]> {
     this.#checkOpen()
-    return this.#lookups.heads(channels)
-  }
-
-  async #heads(channels: readonly string[]): Promise<ReadonlyMap<string, EntryId>> {
-    const what = `The look at ${channels.length} channels`
-    const result = await this.#link.run({
-      what,
-      writes: false,
-      attempt: (driver) => {
-        const { heads } = this.#scriptsOf(driver.isCluster)
-        const run = (names: readonly string[]) =>
-          driver.run(
-            heads,
-            names.flatMap((name) => channelKeys(this.#prefix, name).keys),
-            names.map(() => String(randomNonce())),
-          ) as Promise<EntryId[]>
-        // A script's keys are in one slot.
-        return driver.isCluster
-          ? Promise.all(channels.map((name) => run([name]))).then((lists) => lists.flat())
-          : run(channels)
-      },
-    })
-    const heads = result as string[]
-    return new Map(channels.map((name, i) => [name, this.#shown(name, heads[i] as string)]))
+    return this.losses.heads(channels)
   }
 
   follow(channel: string, listener: LogListener): Promise<() => void> {
@@ -312,13 +295,6 @@ class RedisEventLog implements StreamLog, RemoteLog, RegistryLog, IntakeLog {
     this.#link.close(closedError())
   }
 
-  /** The head that readers see. */
-  #shown(channel: string, text: string): EntryId {
-    const heads = parseHeads(text)
-    this.#confirmations.found(channel, heads)
-    return heads.shown
-  }
-
   /** Whether all that is needed is allowed here, and no key is something else. */
   async #probe(): Promise<void> {
     const channel = this.#ownChannel
@@ -345,9 +321,9 @@ class RedisEventLog implements StreamLog, RemoteLog, RegistryLog, IntakeLog {
     await driver.command('SCRIPT', 'LOAD', this.#scriptsOf(false).append.source)
   }
 
-  #dropped(channel: string): void {
-    const what = `Something in the stream of the channel ${quoteName(channel)}`
-    this.intake.drop(what, 'it is left out, and readers who miss an entry are told')
+  /** See `LossHost`. */
+  get #server(): number {
+    return this.#link.connection + this.#changes
   }
 
   /** Of this process, for what it finds out. */
@@ -358,6 +334,7 @@ class RedisEventLog implements StreamLog, RemoteLog, RegistryLog, IntakeLog {
   #noteFailure(error: unknown): void {
     if (error instanceof EventStreamError) return
     const why = whyFailed(error)
+    if (why !== 'refused') this.#changes += 1
     if (why === 'lost') this.#epoch += 1
     else if (why === 'busy') this.#disorderedUntil = performance.now() + disorderMs
   }

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { encodeEnding } from '../../core/stream-end.js'
+import { storedMark } from '../loss-marks.js'
 import { packEntry } from './format.js'
 
 /** A Lua script, and the name that Redis keeps it under. */
@@ -18,6 +19,8 @@ export interface ScriptLimits {
   readonly isCluster: boolean
   /** Whether entries are shown only once they are on replicas. */
   readonly waits: boolean
+  /** See `KeyPrefix`. */
+  readonly liveEnd: string
 }
 
 export interface Scripts {
@@ -26,6 +29,7 @@ export interface Scripts {
   readonly heads: Script
   readonly close: Script
   readonly confirm: Script
+  readonly mark: Script
 }
 
 /** Live messages above this many bytes tell only that there is something to read. */
@@ -34,7 +38,12 @@ const maxMessageBytes = 65_536
 /** Below this, trimming by whole nodes of the stream would keep a multiple of what is asked. */
 export const exactTrimming = 200
 
+/** Lines of what is known of losses. */
+const maxLosses = 8
+
 const orphaned = packEntry(encodeEnding({ state: 'orphaned' }))
+
+const markText = packEntry(storedMark)
 
 /**
  * What every script has. Keys of a channel are the stream of entries, the hash of what is known
@@ -43,13 +52,22 @@ const orphaned = packEntry(encodeEnding({ state: 'orphaned' }))
  * - `h` is the head, `c` the bytes ever appended, `x` is set when the channel is closed.
  * - `b` and `t` are the bytes before, and the time of, the earliest entry when it was last looked at:
  *   never more than the truth, so that what is to be trimmed is looked for only when there may be any.
+ * - `i` is when the channel began.
  * - `f` lists producers that have had to repeat appends: see `append`.
  * - `w`, with `waitReplicas`, is the last entry that is known to be on replicas, while there are others behind it: those
  *   are told to nobody, and no page or head has them. See `confirm`.
+ * - `r` lists what is known of losses: see `losses`.
  * - A stream with one producer has `p`, whose token; `o`, its origin; `s`, when it started; `a`, the
  *   milliseconds that it is kept; and until it ends `l`, when its lease runs out, then `e`, its last entry.
  */
-export const common = ({ maxEvents, maxBytes, maxAgeMs, isCluster, waits }: ScriptLimits) => `
+export const common = ({
+  maxEvents,
+  maxBytes,
+  maxAgeMs,
+  isCluster,
+  waits,
+  liveEnd,
+}: ScriptLimits) => `
 local maxEvents, maxBytes, maxAgeMs = ${maxEvents}, ${maxBytes}, ${maxAgeMs}
 local maxSeq = 9007199254740991
 local function whole(n) return string.format('%.0f', n) end
@@ -89,7 +107,7 @@ end
 local function create(stream, meta, keys, nonce, at)
   redis.call('DEL', stream, meta, keys)
   local head = '0-' .. nonce
-  redis.call('HSET', meta, 'h', head, 'c', 0, 'b', 0, 't', whole(at))
+  redis.call('HSET', meta, 'h', head, 'c', 0, 'b', 0, 't', whole(at), 'i', whole(at))
   redis.call('PEXPIRE', meta, maxAgeMs)
   return head
 end
@@ -138,6 +156,7 @@ local function complete(rest)
   if done then return end
   return redis.error_reply('PARTLY ' .. tostring(type(problem) == 'table' and problem.err or problem))
 end
+local function liveOf(meta) return string.sub(meta, 1, -2) .. 'l${liveEnd}' end
 local function publish(live, head, message, messageBytes)
   redis.call('${isCluster ? 'SPUBLISH' : 'PUBLISH'}', live,
     messageBytes > ${maxMessageBytes} and '*' .. head or table.concat(message))
@@ -161,8 +180,7 @@ local function finish(stream, meta, head, units, text, at)
   redis.call('HSET', meta, 'h', id, 'c', whole(bytes + #text), 'x', 1, 'e', stored)
   keep(stream, meta, age)
   -- Scripts for many channels are not given where to tell of them. Who may not be told looks now and then.
-  local live = string.sub(meta, 1, -2) .. 'l'
-  pcall(tell, live, id, { head, '\\n', id, ' ', units, '\\n', text }, #text)
+  pcall(tell, liveOf(meta), id, { head, '\\n', id, ' ', units, '\\n', text }, #text)
   return id
 end
 -- Ends a stream whose lease has run out: its head, and whether it was so.
@@ -186,7 +204,7 @@ local function headsOf(meta, head)
 end
 -- A message begins with the entry before it. One without entries tells of something else.
 local function tell(live, head, message, messageBytes)
-  local meta, before = string.sub(live, 1, -2) .. 'm', message[1]
+  local meta, before = string.gsub(live, 'l%d*$', 'm'), message[1]
   if not before then return publish(live, head, message, messageBytes) end
   if shownOf(meta, before) == before then redis.call('HSET', meta, 'w', before) end
 end
@@ -201,10 +219,70 @@ const goneOn = `
 `
 
 /**
- * Appends entries. `ARGV`: a nonce for a new channel, the live channel, the producer, its epoch, and
- * since how many milliseconds this append may have been under way (empty the first time), and `1`
- * when appends were sent in order; then for
- * each entry its nonce and those of earlier tries, idempotency key or nothing, length in UTF-16 units,
+ * What to do about entries that were known to be in the log, which may have gone back to what it was.
+ *
+ * A mark is an entry behind the loss. Whoever notices adds a line to `r`, the newest first: the mark's id and time, the
+ * last entry that is left of the history that was lost, the `seq` of the first lost entry, and nonces. A mark that is
+ * there is for this loss too unless the history that was lost may have it.
+ */
+const losses = `
+-- Whether the log has an entry, or may have dropped it for its age.
+local function has(stream, head, seq, nonce)
+  local id = whole(seq) .. '-' .. nonce
+  if id == head then return true end
+  local here = find(stream, whole(seq), whole(seq))
+  if here or seq >= seqOf(head) then return here and here[1] == id end
+  local first = find(stream, '-', '+')
+  return not first or seq < seqOf(first[1]) - 1 or (parse(first)) == id
+end
+-- Whether all that is there began since something was known, so that no reader has a position from before.
+local function isNew(meta, at, age) return count(redis.call('HGET', meta, 'i')) > at - age end
+-- The last one of the nonces is not there. What is to be written: a mark, unless there is one, and the lines of r.
+local function lossOf(stream, meta, head, at, own, first, nonces, age)
+  local low, high = 0, #nonces
+  while high - low > 1 do
+    local mid = math.floor((low + high) / 2)
+    if has(stream, head, first + mid - 1, nonces[mid]) then low = mid else high = mid end
+  end
+  local lost, all = first + low, table.concat(nonces, ' ', low + 1)
+  local loss, lines = {}, {}
+  for line in string.gmatch(redis.call('HGET', meta, 'r') or '', '[^\\n]+') do
+    local id, time = string.match(line, '^(%d+-%d+) (%d+) ')
+    if id then
+      local isSince = seqOf(id) >= lost or low == 0 and tonumber(time) >= at - age
+      if isSince and (not loss.id or seqOf(id) < seqOf(loss.id)) then loss.id, loss.at = id, time end
+      lines[#lines + 1] = line
+    end
+  end
+  if not loss.id then
+    loss.id, loss.at, loss.isNew = whole(seqOf(head) + 1) .. '-' .. own, whole(at), true
+  end
+  for _, line in ipairs(lines) do
+    local id, seq, others = string.match(line, '^(%S+) %d+ %S+ (%d+) (.*)$')
+    if id == loss.id and tonumber(seq) <= lost and string.find(' ' .. others .. ' ', ' ' .. all .. ' ', 1, true) then
+      return loss
+    end
+  end
+  local fork, forkSeq = head, math.min(seqOf(head), lost - 1)
+  if forkSeq < seqOf(head) then
+    local behind = find(stream, whole(forkSeq + 1), whole(forkSeq + 1))
+    fork = behind and (parse(behind)) or loss.id
+  end
+  table.insert(lines, 1, loss.id .. ' ' .. loss.at .. ' ' .. fork .. ' ' .. whole(lost) .. ' ' .. all)
+  loss.lines = table.concat(lines, '\\n', 1, math.min(#lines, ${maxLosses}))
+  return loss
+end
+local function markEntry(head, at, bytes)
+  return nonceOf(head) .. ' ' .. whole(at) .. ' ' .. whole(bytes) .. '\\n' .. ${JSON.stringify(markText)}
+end
+local function markMessage(id) return '\\n' .. id .. ' ${markText.length}\\n' .. ${JSON.stringify(markText)} end
+`
+
+/**
+ * Appends entries. `ARGV`: a nonce for a new channel or for a mark, the live channel, the producer, its epoch, and
+ * since how many milliseconds this append may have been under way (empty the first time), `1`
+ * when appends were sent in order, and nothing or an entry that must be there and for how many milliseconds it was
+ * known; then for each entry its nonce and those of earlier tries, idempotency key or nothing, length in UTF-16 units,
  * and packed text.
  *
  * An append whose connection broke may have arrived, may be on its way still, or may be lost. The
@@ -216,11 +294,11 @@ const goneOn = `
  * Appends of one connection arrive in order. So the first of an epoch that is not found settles it for
  * the others, as long as none of them was refused for a while.
  *
- * @returns `id, prevId, '1' when the key was known` for each entry, and `'others'` when something else's entries
- *   were in the way; or `'closed'`, `'produced'`, or `'fenced'`. An error after which something is in the stream
+ * @returns `id, prevId, '1' when the key was known` for each entry, `'lost'` when the entry that must be there was
+ *   lost, and `'others'` when something else's entries were in the way; or `'closed'`, `'produced'`, or `'fenced'`. An error after which something is in the stream
  *   begins with `PARTLY`.
  */
-const append = (limits: ScriptLimits) => `${common(limits)}
+const append = (limits: ScriptLimits) => `${common(limits)}${losses}
 local stream, meta, keys = KEYS[1], KEYS[2], KEYS[3]
 local live, producer, epoch, since, isOrdered = ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5], ARGV[6]
 local at = now()
@@ -256,12 +334,22 @@ local function earlierTry(nonces)
     if known[nonce] then return known[nonce] end
   end
 end
-if closed and not earlierTry(ARGV[7] or '') then return 'closed' end
+if closed and not earlierTry(ARGV[8] or '') then return 'closed' end
 -- Nothing is written before all is read that may be refused.
 local result, added, own, keyed = {}, {}, {}, {}
 local message, messageBytes, first = { head }, 0, head
+local wanted, wantedNonce, age = string.match(ARGV[7], '^(%d+)-(%d+) (%d+)$')
+wanted = tonumber(wanted)
+local loss
+if wanted and not has(stream, head, wanted, wantedNonce) and not isNew(meta, at, age) then
+  loss = lossOf(stream, meta, head, at, ARGV[1], wanted, { wantedNonce }, age)
+  if loss.isNew then
+    added[1], added[2], message[2] = loss.id, markEntry(head, at, bytes), markMessage(loss.id)
+    head, bytes, messageBytes = loss.id, bytes + ${markText.length}, ${markText.length}
+  end
+end
 local seq, nonce = seqOf(head), nonceOf(head)
-for i = 7, #ARGV, 4 do
+for i = 8, #ARGV, 4 do
   local nonces, key, units, text = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
   local found = earlierTry(nonces) or own[key]
   if not found and key ~= '' then
@@ -285,6 +373,7 @@ for i = 7, #ARGV, 4 do
   end
   result[#result + 1], result[#result + 2], result[#result + 3] = found[1], found[2], found[3]
 end
+if loss then result[#result + 1] = 'lost' end
 if #added == 0 then return result end
 local function put(i)
   return add(stream, first, 'MAXLEN', '${limits.maxEvents < exactTrimming ? '=' : '~'}', maxEvents, added[i], 'e', added[i + 1])
@@ -293,6 +382,7 @@ if put(1) then result[#result + 1] = 'others' end
 return complete(function()
   for i = 3, #added, 2 do put(i) end
   redis.call('HSET', meta, 'h', head, 'c', whole(bytes))
+  if loss and loss.lines then redis.call('HSET', meta, 'r', loss.lines) end
   if since ~= '' and fence ~= epoch then
     local others = string.gsub(fences or '', ' ' .. producer .. ':%d+', '')
     redis.call('HSET', meta, 'f', string.sub(' ' .. producer .. ':' .. whole(epoch) .. others, 1, 400))
@@ -315,8 +405,8 @@ end) or result
  * Reads a page. `ARGV`: `earliest`, the number of the last entries wanted, or an id; entries and bytes of a page at
  * most; a nonce for a new channel.
  *
- * @returns The head, the gap or nothing, how many entries were left out that are something else's, then id and text of
- *   each entry. Behind the head and a space, the one that is hidden.
+ * @returns The head, the gap or nothing, how many entries were left out that are something else's, what is known of losses
+ *   where the gap is `unknown`, then id and text of each entry. Behind the head and a space, the one that is hidden.
  */
 const read = (limits: ScriptLimits) => `${common(limits)}
 local stream, meta, keys = KEYS[1], KEYS[2], KEYS[3]
@@ -324,7 +414,7 @@ local from, maxEntries, maxLength = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]
 local at = now()
 local head, bytes, oldest, age = load(meta, 'c', 't', 'a')
 if not head then
-  return { create(stream, meta, keys, ARGV[4], at), string.find(from, '-', 1, true) and 'unknown' or '', 0 }
+  return { create(stream, meta, keys, ARGV[4], at), string.find(from, '-', 1, true) and 'unknown' or '', 0, '' }
 end
 if age then
   local lease = redis.call('HGET', meta, 'l')
@@ -335,7 +425,7 @@ else
   if at - count(oldest) > maxAgeMs then trim(stream, meta, head, count(bytes), at) end
 end
 ${limits.waits ? 'local shown, heads = shownOf(meta, head), headsOf(meta, head)' : 'local shown, heads = head, head'}
-local result, start = { heads, '', 0 }, '-'
+local result, start = { heads, '', 0, '' }, '-'
 if from == shown then return result end
 if string.find(from, '-', 1, true) then
   local first = find(stream, from, from)
@@ -345,6 +435,7 @@ if string.find(from, '-', 1, true) then
     first = find(stream, '-', '+')
     local prev = first and (parse(first)) or head
     if from ~= prev then result[2] = seqOf(from) < seqOf(prev) and 'trimmed' or 'unknown' end
+    if result[2] == 'unknown' then result[4] = redis.call('HGET', meta, 'r') or '' end
   end
   ${limits.waits ? goneOn : ''}
 elseif from ~= 'earliest' then
@@ -447,6 +538,46 @@ publish(live, last, message, messageBytes)
 return 1
 `
 
+const shownOrMark = `
+    local shown = shownOf(meta, head)
+    result[#result + 1] = loss.id and seqOf(loss.id) > seqOf(shown) and loss.id or shown`
+
+/**
+ * Looks for entries that must be there. `KEYS`: stream and hash of each channel; `ARGV`: a nonce to mark their loss with, or
+ * nothing; the `seq` of the first entry, nonces, and for how many milliseconds the last one was known.
+ *
+ * @returns For each `'kept'` when the last one is there, `'absent'` when all began since it was known, or the head: the
+ *   last entry that is shown, or the mark while it is hidden.
+ */
+const mark = (limits: ScriptLimits) => `${common(limits)}${losses}
+local result, at = {}, now()
+for i = 1, #KEYS, 2 do
+  local stream, meta = KEYS[i], KEYS[i + 1]
+  local own, first, all, age = ARGV[2 * i - 1], tonumber(ARGV[2 * i]), ARGV[2 * i + 1], tonumber(ARGV[2 * i + 2])
+  local nonces = {}
+  for nonce in string.gmatch(all, '%d+') do nonces[#nonces + 1] = nonce end
+  local head, bytes, producer = load(meta, 'c', 'p')
+  if not head or producer or isNew(meta, at, age) then
+    result[#result + 1] = 'absent'
+  elseif has(stream, head, first + #nonces - 1, nonces[#nonces]) then
+    result[#result + 1] = 'kept'
+  else
+    local loss = own ~= '' and lossOf(stream, meta, head, at, own, first, nonces, age) or {}
+    if loss.isNew then
+      bytes = count(bytes)
+      add(stream, head, loss.id, 'e', markEntry(head, at, bytes))
+      redis.call('HSET', meta, 'h', loss.id, 'c', whole(bytes + ${markText.length}))
+      keep(stream, meta, maxAgeMs)
+      pcall(tell, liveOf(meta), loss.id, { head, markMessage(loss.id) }, ${markText.length})
+      head = loss.id
+    end
+    if loss.lines then redis.call('HSET', meta, 'r', loss.lines) end
+${limits.waits ? shownOrMark : '    result[#result + 1] = head'}
+  end
+end
+return result
+`
+
 /** The scripts, with the limits of one log written into them. */
 export function scriptsFor(limits: ScriptLimits): Scripts {
   return {
@@ -455,6 +586,7 @@ export function scriptsFor(limits: ScriptLimits): Scripts {
     heads: script(heads(limits)),
     close: script(close(limits)),
     confirm: script(confirm(limits)),
+    mark: script(mark(limits)),
   }
 }
 

@@ -161,7 +161,7 @@ end
 redis.call('DEL', stream, meta, keys)
 redis.call('SET', dropped, ARGV[1], 'PX', ARGV[3])
 -- Whoever follows reads, and finds nothing of it.
-tell(string.sub(meta, 1, -2) .. 'l', '0-0', {}, math.huge)
+tell(liveOf(meta), '0-0', {}, math.huge)
 return 1
 `
 

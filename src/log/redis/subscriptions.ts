@@ -1,6 +1,6 @@
 import type { EntryId } from '../../core/entry-id.js'
 import { quoteName } from '../../core/log-names.js'
-import type { LogListener } from '../event-log.js'
+import type { LogListener, StoredEvent } from '../event-log.js'
 import { type Intake, readInstead } from '../intake.js'
 import { channelKeys, type KeyPrefix, parseMessage } from './format.js'
 
@@ -11,6 +11,8 @@ export interface SubscriptionHost {
   subscribe(live: readonly string[]): Promise<unknown>
   unsubscribe(live: readonly string[]): Promise<unknown>
   heads(channels: readonly string[]): Promise<readonly EntryId[]>
+  /** Followers are about to get entries. */
+  delivered(channel: string, entries: readonly StoredEvent[]): void
 }
 
 export interface SubscriptionTimes {
@@ -99,6 +101,7 @@ export class Subscriptions {
       return
     }
     subscription.seen = message.head
+    this.#host.delivered(subscription.channel, message.entries)
     if (message.entries.length === 0) subscription.suspect()
     else for (const follower of [...subscription.followers]) follower.append(message.entries)
   }

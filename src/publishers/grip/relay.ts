@@ -82,10 +82,8 @@ export class GripRelay implements Relay {
    * @throws AggregateError of the proxies that could not be told.
    */
   closeStreams(channel: string): Promise<void> {
-    const { prefix } = this.#options
-    const forms = ['plain', 'composed'] as const
-    const names = forms.map((form) => gripChannel(prefix, channel, form))
-    const control = gripControlChannel(prefix)
+    const names = this.#namesOf(channel)
+    const control = gripControlChannel(this.#options.prefix)
     const items = names.map((requiredChannel) =>
       controlItem({ channel: control, action: 'close', requiredChannel }),
     )
@@ -105,6 +103,14 @@ export class GripRelay implements Relay {
     return this.#send(({ isStrict }) => (isStrict ? [] : [item]))
   }
 
+  /** A channel has lost its end: its clients ask, and are told where they are. */
+  lost(channel: string): void {
+    const { chains, onError } = this.#options
+    chains?.broke(channel)
+    const hints = this.#namesOf(channel).map(hintItem)
+    this.#send(() => hints).catch(onError)
+  }
+
   health(): readonly ProxyHealth[] {
     return this.#proxies.map((proxy) => proxy.health())
   }
@@ -113,6 +119,11 @@ export class GripRelay implements Relay {
   async close(graceMs: number): Promise<void> {
     await Promise.all(this.#proxies.map((proxy) => proxy.close(graceMs)))
     this.#options.demand?.close()
+  }
+
+  #namesOf(channel: string): readonly string[] {
+    const forms = ['plain', 'composed'] as const
+    return forms.map((form) => gripChannel(this.#options.prefix, channel, form))
   }
 
   async #send(itemsFor: (proxy: GripProxy) => readonly GripItem[]): Promise<void> {

@@ -13,6 +13,7 @@ const limits: ScriptLimits = {
   maxAgeMs: 60_000,
   isCluster: false,
   waits: false,
+  liveEnd: '',
 }
 const { keys, live } = channelKeys('headwater', 'a')
 
@@ -51,6 +52,7 @@ describeWithRedis('the scripts of the Redis log', () => {
       epoch,
       lostForMs,
       isOrdered,
+      '',
       ...entry,
     )
   }
@@ -96,14 +98,14 @@ describeWithRedis('the scripts of the Redis log', () => {
   test('fence one producer, and no other', async () => {
     await append(11, 5, 1000)
     const { source } = scriptsFor(limits).append
-    const other = ['another', 0, '', '1', 12, '', 2, '\n2']
+    const other = ['another', 0, '', '1', '', 12, '', 2, '\n2']
     expect(await redis.eval(source, 3, ...keys, 7, live, ...other)).toEqual(['2-12', '1-11', '0'])
   })
 
   test('forget fences of producers that are long gone', async () => {
     const { source } = scriptsFor(limits).append
     for (let n = 0; n < 60; n++) {
-      const args = [7, live, `producer${n}`, 1, 0, '1', 100 + n, '', 2, '\n1']
+      const args = [7, live, `producer${n}`, 1, 0, '1', '', 100 + n, '', 2, '\n1']
       await redis.eval(source, 3, ...keys, ...args)
     }
     expect((await redis.hget(keys[1], 'f'))?.length).toBeLessThanOrEqual(400)

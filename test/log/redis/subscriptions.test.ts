@@ -23,6 +23,7 @@ describe('Subscriptions', () => {
         intake: new Intake(),
         subscribe: async (live) => calls.push(`subscribe ${live}`),
         unsubscribe: async (live) => calls.push(`unsubscribe ${live}`),
+        delivered: () => undefined,
         heads: async (channels) => channels.map(() => heads),
       },
       times,
@@ -75,6 +76,7 @@ describe('Subscriptions', () => {
         intake: new Intake(),
         subscribe: async () => undefined,
         unsubscribe: () => new Promise(() => undefined),
+        delivered: () => undefined,
         heads: async (channels) => channels.map(() => heads),
       },
       { lingerMs: 1, checkMs: 20 },
@@ -102,6 +104,7 @@ describe('Subscriptions', () => {
       intake: new Intake(),
       subscribe: () => Promise.reject(new Error('away')),
       unsubscribe: async () => undefined,
+      delivered: () => undefined,
       heads: async () => [],
     })
     await expect(failing.follow('a', none)).rejects.toThrow('away')
