@@ -89,6 +89,21 @@ describe('what the fault scenarios count', () => {
     expect(ledger.lost(headAt('9-3'))).toBe(0)
   })
 
+  test('a lost event that was acknowledged, and that a client neither had nor was told of', () => {
+    const journal = new Journal()
+    const ledgers = [clientOf(journal, [[1, '1-5']]), clientOf(journal, [[1, '1-5']])]
+    const [untold, told] = ledgers as [Ledger, Ledger]
+    journal.acknowledge([{ ...acknowledged, n: 2, id: '2-6' }])
+    const data = JSON.stringify({ channels: ['a'], reason: 'unknown' })
+    told.take({ event: 'stream-reset', data, id: '2-7' })
+    for (const ledger of ledgers) {
+      ledger.take({ event: undefined, data: JSON.stringify(['a', 'p', 3]), id: '3-8' })
+    }
+    const kept = new Map([['a', new Set(['1-5', '2-7', '3-8'])]])
+    expect([untold.untold(kept), told.untold(kept)]).toEqual([1, 0])
+    expect(told.lost(headAt('3-8'), kept)).toBe(0)
+  })
+
   test('nothing of what was there before the client', () => {
     const journal = new Journal()
     journal.acknowledge([{ ...acknowledged, n: 1, id: '1-5' }])

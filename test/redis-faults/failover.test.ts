@@ -52,6 +52,13 @@ describeWithRedis('when Redis moves', () => {
     expect(report.resets).toBeGreaterThan(0)
   })
 
+  test('what a replica has not got is announced to clients that were away, too', async () => {
+    const scenario = { mayForget: true, awayMs: 3000 }
+    const report = await runPartitions('failover while clients are away', scenario)
+    expectKeptPromise(report)
+    expect(report.resets).toBeGreaterThan(0)
+  })
+
   test('nothing acknowledged is lost with a replica to wait for, whatever a partition loses', async () => {
     const logOptions = { waitReplicas: 1, timeoutMs: 2000 }
     const report = await runPartitions('partition', { logOptions, isDurable: true })

@@ -1,6 +1,6 @@
 import type { EventLog } from '../../src/index.js'
 import { Journal } from '../support/journal.js'
-import { Ledger } from '../support/ledger.js'
+import { type Kept, Ledger } from '../support/ledger.js'
 import { seqOf } from '../support/position.js'
 import { newTally, ResumingClient } from '../support/resuming-client.js'
 import { AppProcess, type Source } from './app-process.js'
@@ -22,10 +22,7 @@ export interface Scenario {
   readonly maxLag?: number
   /** What is acknowledged must be in the log in the end. */
   readonly isDurable?: boolean
-  /**
-   * A server takes over that has not got the end. A client that has not either goes on there without
-   * a reset, as nothing in the log tells that there was more.
-   */
+  /** A server takes over that has not got the end. */
   readonly mayForget?: boolean
   readonly flaw?: 'drop' | 'repeat' | 'swap' | 'hush'
 }
@@ -44,6 +41,8 @@ export interface Report {
   missing: number
   /** The same, where that may be. */
   forgotten: number
+  /** Such events, once for each client that neither got them nor was told. */
+  untold: number
   strikes: number
   endedByServer: number
   /** The most lines on stderr of one process. */
@@ -66,6 +65,12 @@ const around = (ms: number) => ms * (0.5 + Math.random())
 
 function pick<Item>(items: readonly Item[]): Item {
   return items[Math.floor(Math.random() * items.length)] as Item
+}
+
+async function keptIn(log: EventLog): Promise<Kept> {
+  const kept = new Map<string, ReadonlySet<string>>()
+  for (const channel of channels) kept.set(channel, await idsOf(log, channel))
+  return kept
 }
 
 /** Application processes that publish, and clients that are cut off all the time. */
@@ -154,8 +159,7 @@ export class Run {
       this.check()
       for (const client of this.#clients) client.stop()
       const { isDurable, mayForget } = this.#scenario
-      const missing = isDurable || mayForget ? await this.#missing(log) : 0
-      return await this.#report(heads, missing)
+      return await this.#report(heads, isDurable || mayForget ? await keptIn(log) : undefined)
     } finally {
       await log.close()
     }
@@ -214,15 +218,14 @@ export class Run {
     }
   }
 
-  async #missing(log: EventLog): Promise<number> {
-    const ids = new Map<string, ReadonlySet<string>>()
-    for (const channel of channels) ids.set(channel, await idsOf(log, channel))
-    return this.#journal.acknowledged.filter(({ channel, id }) => !ids.get(channel)?.has(id)).length
-  }
-
-  async #report(heads: ReadonlyMap<string, string>, missing: number): Promise<Report> {
+  async #report(heads: ReadonlyMap<string, string>, ids: Kept | undefined): Promise<Report> {
     const { acknowledged, forks, repeated, swaps } = this.#journal
     const { mayForget = false } = this.#scenario
+    const kept = mayForget ? ids : undefined
+    const missing =
+      ids === undefined
+        ? 0
+        : acknowledged.filter(({ channel, id }) => !ids.get(channel)?.has(id)).length
     const ledgers = this.#clients.map(({ ledger }) => ledger)
     const sum = (of: (ledger: Ledger) => number) => ledgers.reduce((n, it) => n + of(it), 0)
     const exitCodes = await Promise.all(this.#apps.map((app) => app.exit()))
@@ -234,12 +237,13 @@ export class Run {
       rejected: this.#rejected,
       delivered: sum(({ delivered }) => delivered),
       reconnects: this.#tally.reconnects,
-      lost: forks + sum((ledger) => ledger.lost(heads, mayForget)),
+      lost: forks + sum((ledger) => ledger.lost(heads, kept)),
       duplicated: repeated + sum(({ duplicated }) => duplicated),
       reordered: swaps + sum(({ reordered }) => reordered),
       resets: sum(({ resets }) => resets.length),
       missing: mayForget ? 0 : missing,
       forgotten: mayForget ? missing : 0,
+      untold: kept === undefined ? 0 : sum((ledger) => ledger.untold(kept)),
       strikes: this.#strikes,
       endedByServer: this.#tally.endedByServer,
       warnings: Math.max(...apps.map(({ lines }) => lines.filter(isWarning).length)),

@@ -24,6 +24,9 @@ interface Reset {
   readonly seq: number
 }
 
+/** Ids of what a log has, by channel. */
+export type Kept = ReadonlyMap<string, ReadonlySet<string>>
+
 /** What one client gets, over all its connections, compared with what it must get. */
 export class Ledger {
   delivered = 0
@@ -68,19 +71,31 @@ export class Ledger {
   /**
    * Events that the client has not got, in the end, though nobody told it so.
    *
-   * @param mayForget - Not those acknowledged ones that the log itself has lost. A client that had
-   *   come to one of them must still be told, or it is a fork in the journal.
+   * @param kept - What the log has of each channel, where it may have lost what it had acknowledged: that is not counted here,
+   *   see `untold`. A client that had come to one of them must be told, or it is a fork in the journal.
    */
-  lost(heads: ReadonlyMap<string, string>, mayForget = false): number {
+  lost(heads: ReadonlyMap<string, string>, kept?: Kept): number {
     let count = this.#lost
     for (const channel of this.channels) {
       const run = this.#runs.get(channel)
       const head = heads.get(channel) ?? ''
       count += run?.holes.size ?? 0
       if (run?.id !== head) count += Math.max(1, seqOf(head) - (run?.last ?? 0))
-      count += this.#missed(channel, head, mayForget)
+      const holes = run?.holes ?? new Set()
+      const history = kept?.get(channel) ?? this.#journal.historyOf(channel, head)
+      count += this.#missed(channel, history).filter(
+        ({ id }) => !holes.has(seqOf(id)) && (kept === undefined || history.has(id)),
+      ).length
     }
     return count
+  }
+
+  /** Acknowledged events that the log has lost, and that the client neither got nor was told of. */
+  untold(kept: Kept): number {
+    return this.channels.reduce((count, channel) => {
+      const ids = kept.get(channel) ?? new Set()
+      return count + this.#missed(channel, ids).filter(({ id }) => !ids.has(id)).length
+    }, 0)
   }
 
   /** How far it is. */
@@ -92,20 +107,19 @@ export class Ledger {
     return this.#got.get(producer)?.[n] === 1
   }
 
-  /** Acknowledged events that did not come, but for those counted as holes. */
-  #missed(channel: string, head: string, mayForget: boolean): number {
-    const { acknowledged } = this.#journal
-    const missing = acknowledged.filter(
-      (it) => it.channel === channel && !this.has(it.producer, it.n) && !this.#isBeforeStart(it),
+  /**
+   * Acknowledged events that did not come, and were not told of.
+   *
+   * @param ids - What is left of the channel.
+   */
+  #missed(channel: string, ids: ReadonlySet<string>): readonly Acknowledged[] {
+    return this.#journal.acknowledged.filter(
+      (it) =>
+        it.channel === channel &&
+        !this.has(it.producer, it.n) &&
+        !this.#isBeforeStart(it) &&
+        !this.#wasTold(it, ids.has(it.id)),
     )
-    if (missing.length === 0) return 0
-    const history = this.#journal.historyOf(channel, head)
-    const holes = this.#runs.get(channel)?.holes
-    return missing.filter((it) => {
-      const isKept = history.has(it.id)
-      if (holes?.has(seqOf(it.id)) || (mayForget && !isKept)) return false
-      return !this.#wasTold(it, isKept)
-    }).length
   }
 
   #isBeforeStart({ channel, id }: Acknowledged): boolean {
