@@ -88,6 +88,16 @@ export class KnownTails {
     return tail !== undefined && tail.nonces[seqOf(id) - tail.first] === nonceOf(id)
   }
 
+  /** Whether another entry is known in the place of one of these. */
+  contradict(channel: string, links: readonly Pick<Link, 'id'>[]): boolean {
+    const tail = this.#tails.get(channel)
+    if (tail === undefined) return false
+    return links.some(({ id }) => {
+      const known = tail.nonces[seqOf(id) - tail.first]
+      return known !== undefined && known !== nonceOf(id)
+    })
+  }
+
   tail(channel: string): KnownTail | undefined {
     const tail = this.#tails.get(channel)
     if (tail === undefined) return undefined

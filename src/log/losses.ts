@@ -94,9 +94,19 @@ export class Losses {
     }
   }
 
-  /** Entries were delivered. */
-  delivered(channel: string, entries: readonly StoredEvent[]): void {
-    this.#learn(channel, entries, this.#host.server())
+  /**
+   * Entries were delivered.
+   *
+   * @param server - What `LossHost.server` told when they were asked for.
+   */
+  delivered(channel: string, entries: readonly StoredEvent[], server = this.#host.server()): void {
+    if (this.#tails.contradict(channel, entries)) void this.#mark(channel).catch(ignore)
+    else this.#learn(channel, entries, server)
+  }
+
+  /** Whether this is one of the last entries that are known to have been in the log. */
+  knows(channel: string, id: EntryId): boolean {
+    return this.#tails.has(channel, id)
   }
 
   /** What an append must ask for, see `KnownTails`. */
@@ -116,8 +126,8 @@ export class Losses {
       const added = appended.filter(({ duplicate }) => !duplicate)
       this.#learn(channel, added, server)
     }
-    if (!wasLost) learn()
-    // The append has told of one entry: others may be known.
+    if (!wasLost && !this.#tails.contradict(channel, appended)) learn()
+    // The append has told of one entry at most: others may be known.
     else void this.#mark(channel).then(learn, ignore)
   }
 
@@ -145,11 +155,11 @@ export class Losses {
 
   /** Whether the log seems to have lost what is known by now, perhaps since the page was asked for. */
   #misses(channel: string, from: ReadFrom, { end }: StoredPage): boolean {
-    return this.#knows(channel, from) || isBefore(end, this.#tails.last(channel))
+    return this.#isKnown(channel, from) || isBefore(end, this.#tails.last(channel))
   }
 
-  #knows(channel: string, from: ReadFrom): boolean {
-    return typeof from === 'string' && this.#tails.has(channel, from)
+  #isKnown(channel: string, from: ReadFrom): boolean {
+    return typeof from === 'string' && this.knows(channel, from)
   }
 
   /** Reads a page of a log that has what is known, or in which its loss is marked. */
@@ -157,7 +167,7 @@ export class Losses {
     for (let marked = 0; ; marked++) {
       const server = this.#host.server()
       const known = this.#tails.last(channel)
-      const isKnown = this.#knows(channel, from)
+      const isKnown = this.#isKnown(channel, from)
       const page = await this.#host.read(channel, from, limit)
       const isGone = page.gap === 'unknown' && (isKnown || this.#misses(channel, from, page))
       const isLost = isGone || (known !== undefined && hasLost({ ...page, head: page.end }, known))

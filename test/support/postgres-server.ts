@@ -39,12 +39,29 @@ export class PostgresServer {
   }
 
   /** @returns Once the server answers. */
-  static async start(options: PostgresServerOptions = {}): Promise<PostgresServer> {
+  static start(options: PostgresServerOptions = {}): Promise<PostgresServer> {
+    return PostgresServer.#begin(options, (server) => server.#create())
+  }
+
+  /**
+   * A standby, which answers what is only read, until `promote`.
+   *
+   * @param primary - URL of the server that it follows.
+   */
+  static standbyOf(primary: string): Promise<PostgresServer> {
+    const settings = { primary_conninfo: primary, wal_retrieve_retry_interval: '100ms' }
+    return PostgresServer.#begin({ settings }, (server) => server.#copy(primary))
+  }
+
+  static async #begin(
+    options: PostgresServerOptions,
+    create: (server: PostgresServer) => Promise<void>,
+  ): Promise<PostgresServer> {
     for (;;) {
       const folder = await mkdtemp(join(tmpdir(), 'postgres-'))
       const server = new PostgresServer(options, folder, await freePort())
       try {
-        await server.#create()
+        await create(server)
         await server.#start()
         return server
       } catch (error) {
@@ -122,6 +139,11 @@ export class PostgresServer {
     await this.#start()
   }
 
+  /** Lets a standby take the place of its primary, whatever of it has not come. */
+  async promote(): Promise<void> {
+    await this.query('SELECT pg_promote(true, 30)')
+  }
+
   /** Ends the server and removes its folder. May be called twice. */
   async stop(): Promise<void> {
     const running = this.#process
@@ -156,15 +178,22 @@ export class PostgresServer {
     return join(this.#folder, 'data')
   }
 
-  async #create(): Promise<void> {
+  #create(): Promise<void> {
+    const args = ['--no-sync', '--no-locale', '--encoding=UTF8', '--auth=trust']
+    return this.#make('initdb', [...args, '--username=postgres', this.#dataFolder])
+  }
+
+  #copy(primary: string): Promise<void> {
+    const args = ['--no-sync', '--checkpoint=fast', '--write-recovery-conf', '--dbname', primary]
+    return this.#make('pg_basebackup', [...args, '--pgdata', this.#dataFolder])
+  }
+
+  /** Makes the folder by one of Postgres' own programs. */
+  async #make(program: string, args: readonly string[]): Promise<void> {
     if (this.#user !== undefined) await chown(this.#folder, this.#user.uid, this.#user.gid)
     await chmod(this.#folder, 0o700)
-    const initdb = join(dirname(pathOf('postgresql')), 'initdb')
-    const args = ['--no-sync', '--no-locale', '--encoding=UTF8', '--auth=trust']
-    await promisify(execFile)(initdb, [...args, '--username=postgres', this.#dataFolder], {
-      cwd: this.#folder,
-      ...this.#user,
-    })
+    const path = join(dirname(pathOf('postgresql')), program)
+    await promisify(execFile)(path, args, { cwd: this.#folder, ...this.#user })
   }
 
   async #start(): Promise<void> {

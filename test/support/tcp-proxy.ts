@@ -11,7 +11,7 @@ interface Pair {
 /** Stands in front of a server of any protocol over TCP, to take its network away. */
 export class TcpProxy {
   readonly port: number
-  readonly #target: URL
+  #target: URL
   readonly #server: Server
   readonly #pairs = new Set<Pair>()
   readonly #delayMs: number
@@ -64,6 +64,11 @@ export class TcpProxy {
 
   heal(): void {
     this.#isCut = false
+  }
+
+  /** Connections from now on are to another server. */
+  leadTo(target: string): void {
+    this.#target = new URL(target)
   }
 
   /**

@@ -2,16 +2,20 @@ import { randomBytes } from 'node:crypto'
 import { encodeChannelName } from '../../core/cursor.js'
 import { EventStreamError, quote } from '../../core/errors.js'
 import type { Appended, NewEntry, StoredEvent } from '../event-log.js'
+import type { Losses } from '../losses.js'
 import { randomNonce } from '../nonce.js'
 import { checkUnproduced } from '../stream-log.js'
 import { Batches } from './batches.js'
-import { packEntries, parseAppended, withoutRepetitions } from './format.js'
+import { packEntries, parseAppended, partsOf, withoutRepetitions } from './format.js'
 import { lockMs, type Task } from './link.js'
 import type { Row } from './statements.js'
 
 /** What appending needs of the log. */
 export interface AppendHost {
   run(task: Task): Promise<readonly Row[]>
+  readonly losses: Pick<Losses, 'asks' | 'appended'>
+  /** See `LossHost`. */
+  server(): number
   /** Tells followers, here and elsewhere. */
   tell(name: string, entries: readonly StoredEvent[]): void
 }
@@ -60,18 +64,21 @@ export class Appends {
     const { maxEvents, maxBytes, age } = this.#limits
     const batch = ++this.#batch
     const nonces: number[][] = []
+    let server = 0
     const [row] = await this.#host.run({
       what: `The append to ${quote(channel)}`,
       writes: true,
       since,
-      text: `SELECT * FROM ${this.#schema}.append($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13)`,
+      text: `SELECT * FROM ${this.#schema}.append($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14)`,
       values: (attempt, leftMs) => {
         // Of its own for each try: where a standby has taken the place of a server that had the earlier one,
         // the same id would stand behind other entries, and whoever had it would miss them without a gap.
         nonces[attempt - 1] = unique.map(randomNonce)
         const place = [name, randomNonce(), this.producer, batch, attempt, lockMs(leftMs)]
         const limits = [maxEvents, maxBytes, age]
-        return [...place, nonces[attempt - 1], at, flags, payload, ...limits]
+        server = this.#host.server()
+        const must = parseAsked(this.#host.losses.asks(channel))
+        return [...place, nonces[attempt - 1], at, flags, payload, ...limits, must]
       },
     })
     checkUnproduced(channel, row?.status === 'produced')
@@ -84,6 +91,7 @@ export class Appends {
     const isFound = row?.status === 'found' && nonces.length > 1
     if (row?.status !== 'appended' && !isFound) throw this.#raised(channel, nonces.length)
     const appended = parseAppended(row as Row, nonces)
+    this.#host.losses.appended(channel, appended, server, row?.lost === true)
     this.#tell(name, unique, appended)
     if (unique.length === entries.length) return appended
     return indexes.map((index, i) => {
@@ -118,4 +126,10 @@ export class Appends {
 /** A number that no other process has. */
 function newProducer(): string {
   return String(randomBytes(8).readBigInt64BE())
+}
+
+/** `seq` and nonce of an entry that must be there, and for how many milliseconds it was known. */
+function parseAsked(asked: string): readonly (number | null)[] | null {
+  const [id, age] = asked.split(' ')
+  return age === undefined ? null : [...partsOf(id), Number(age)]
 }

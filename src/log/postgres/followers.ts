@@ -1,3 +1,4 @@
+import { encodeChannelName } from '../../core/cursor.js'
 import { type EntryId, seqOf } from '../../core/entry-id.js'
 import type { LogListener, StoredEvent } from '../event-log.js'
 import type { Intake } from '../intake.js'
@@ -5,7 +6,7 @@ import { unknownPlace } from './format.js'
 import { anyChannel, parseHints } from './notifier.js'
 import type { News } from './reads.js'
 
-/** What following needs of the log. Names are as they are stored. */
+/** What following needs of the log. Names are those of channels as they are stored. */
 export interface FollowHost {
   /** Resolves when notifications are listened to. */
   listening(): Promise<void>
@@ -13,9 +14,11 @@ export interface FollowHost {
   readonly hears: boolean
   /** None has come that should have. */
   missed(): void
-  heads(names: readonly string[]): Promise<readonly EntryId[]>
+  heads(channels: readonly string[]): Promise<readonly EntryId[]>
+  /** Whether this entry is known to have been in the log. */
+  knows(name: string, id: EntryId): boolean
   /** What has come behind an entry of each channel, in one query. */
-  news(names: readonly string[], after: readonly EntryId[]): Promise<(News | undefined)[]>
+  news(names: readonly string[], after: readonly EntryId[]): Promise<readonly (News | undefined)[]>
   readonly intake: Intake
 }
 
@@ -31,6 +34,7 @@ const maxLooks = 100
 const soonMs = 500
 
 class Followed {
+  readonly channel: string
   readonly name: string
   readonly followers = new Set<LogListener>()
   /** Resolves when it is known where the channel is. */
@@ -38,7 +42,8 @@ class Followed {
   /** The last entry that was told of. */
   seen: EntryId | undefined
 
-  constructor(name: string) {
+  constructor(channel: string, name: string) {
+    this.channel = channel
     this.name = name
   }
 
@@ -75,8 +80,8 @@ export class Followers {
     this.#intervalMs = pollMs
   }
 
-  async follow(name: string, listener: LogListener): Promise<() => void> {
-    const followed = this.#followed(name)
+  async follow(channel: string, listener: LogListener): Promise<() => void> {
+    const followed = this.#followed(channel)
     // One of its own, so that the same listener may follow twice.
     const follower: LogListener = {
       append: (entries) => listener.append(entries),
@@ -106,7 +111,10 @@ export class Followers {
     const [first] = entries
     if (followed === undefined || first === undefined) return
     if (followed.seen === first.prevId) followed.tell(entries)
-    else this.#hint(followed, seqOf(entries.at(-1)?.id ?? first.id))
+    else {
+      const { id } = entries.at(-1) as StoredEvent
+      this.#hint(followed, seqOf(id), id)
+    }
   }
 
   /** A notification came. */
@@ -119,10 +127,10 @@ export class Followers {
       this.check()
       return
     }
-    for (const [name, seq] of hints) {
+    for (const { name, seq, id } of hints) {
       const followed = this.#byName.get(name)
       if (followed === undefined) continue
-      if (seq >= 0) this.#hint(followed, seq)
+      if (seq >= 0) this.#hint(followed, seq, id)
       else this.#dropped(followed)
     }
   }
@@ -141,10 +149,11 @@ export class Followers {
     this.#moved.clear()
   }
 
-  #followed(name: string): Followed {
+  #followed(channel: string): Followed {
+    const name = encodeChannelName(channel)
     let followed = this.#byName.get(name)
     if (followed === undefined) {
-      followed = new Followed(name)
+      followed = new Followed(channel, name)
       this.#byName.set(name, followed)
       followed.ready = this.#begin(followed)
       // Whoever follows gets it; nobody may be left by then.
@@ -157,7 +166,7 @@ export class Followers {
   async #begin(followed: Followed): Promise<void> {
     try {
       await this.#host.listening()
-      const [head] = await this.#host.heads([followed.name])
+      const [head] = await this.#host.heads([followed.channel])
       followed.seen ??= head
       // Whoever needs to know where the log is need not ask again.
       for (const follower of [...followed.followers]) follower.suspect(followed.seen)
@@ -186,8 +195,11 @@ export class Followers {
     this.#readSoon()
   }
 
-  #hint(followed: Followed, seq: number): void {
-    if (followed.seen !== undefined && seq <= seqOf(followed.seen)) return
+  /** A place before the last entry that was told of may be that of a log that went back, unless it is known. */
+  #hint(followed: Followed, seq: number, id: EntryId | undefined): void {
+    const { seen, name } = followed
+    const isOld = seen !== undefined && seq <= seqOf(seen)
+    if (isOld && (id === undefined || id === seen || this.#host.knows(name, id))) return
     this.#moved.add(followed)
     this.#readSoon()
   }
@@ -291,7 +303,7 @@ export class Followers {
     const all = [...this.#byName.values()].filter(({ seen }) => seen !== undefined)
     if (all.length === 0) return false
     const before = all.map(({ seen }) => seen)
-    const heads = await this.#host.heads(all.map(({ name }) => name))
+    const heads = await this.#host.heads(all.map(({ channel }) => channel))
     const moved = all.filter(
       (followed, i) =>
         followed.seen === before[i] && followed.seen !== heads[i] && !this.#moved.has(followed),

@@ -1,8 +1,10 @@
-import { type EntryId, isEntryId } from '../../core/entry-id.js'
+import { decodeChannelName } from '../../core/cursor.js'
+import { type EntryId, isEntryId, seqOf } from '../../core/entry-id.js'
 import type { EncodedEvent } from '../../core/event.js'
 import { parseJson } from '../../core/json.js'
 import type { Appended, NewEntry, StoredEvent } from '../event-log.js'
 import { unreadableFrom } from '../intake.js'
+import { markOr } from '../loss-marks.js'
 import type { Row } from './statements.js'
 
 /** A batch as the function `append` takes it: all text in one buffer, and where each part of it begins. */
@@ -142,7 +144,18 @@ export function parseEntry(row: Row): StoredEvent | undefined {
   const event = row.event === null ? undefined : decode(row.event)
   const data = decode(row.data)
   const isWhole = data !== undefined && (event === undefined) === (row.event === null)
-  return isWhole ? { id, prevId, event, data } : unreadableFrom(prevId, id)
+  return isWhole ? markOr({ id, prevId, event, data }) : unreadableFrom(prevId, id)
+}
+
+/** `seq` and nonce. */
+export function partsOf(id: EntryId | undefined): readonly (number | null)[] {
+  if (id === undefined) return [null, null]
+  return [seqOf(id), Number(id.slice(id.indexOf('-') + 1))]
+}
+
+/** Of a name as it is stored. */
+export function channelOf(name: string): string {
+  return decodeChannelName(name) ?? name
 }
 
 export function idOf(value: unknown): EntryId | undefined {

@@ -50,11 +50,14 @@ END $$;
 -- A producer appends its batches to a channel one by one, and numbers them. The row that it has here says
 -- which was the last one and what became of it: so a batch whose connection broke can be sent again,
 -- whatever arrives first, and however late the other one comes.
+--
+-- p_must is null, or seq and nonce of an entry that must be there, and for how many milliseconds it was known: where it
+-- is lost, that is marked before anything is appended.
 CREATE FUNCTION {schema}.append(
   p_name text, p_origin bigint, p_producer bigint, p_batch bigint, p_attempt integer, p_wait_ms integer,
   p_nonces bigint[], p_at integer[], p_flags integer[], p_payload bytea,
-  p_max_events bigint, p_max_bytes bigint, p_age interval,
-  OUT status text, OUT attempt integer, OUT first_seq text, OUT prev_nonce text, OUT known text[]
+  p_max_events bigint, p_max_bytes bigint, p_age interval, p_must bigint[] DEFAULT NULL,
+  OUT status text, OUT attempt integer, OUT first_seq text, OUT prev_nonce text, OUT known text[], OUT lost boolean
 ) LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
@@ -91,6 +94,11 @@ BEGIN
   IF c.closed_at IS NOT NULL AND c.expires_at > v_now THEN
     status := 'closed';
     RETURN;
+  END IF;
+  IF p_must IS NOT NULL AND {schema}.fate(c, p_must[1], p_must[2], p_must[3]) = 'lost' THEN
+    c := {schema}.lose(c, p_origin, p_must[1], p_must[2:2], p_must[3]);
+    v_now := c.head_at;
+    lost := true;
   END IF;
   IF 1 = ANY (SELECT f & 1 FROM unnest(p_flags) f) THEN
     SELECT array_agg(i), array_agg(i || ' ' || seq || '-' || nonce || ' ' || seq - 1 || '-' || prev_nonce)

@@ -30,6 +30,11 @@ export interface Task {
   readonly since?: number | undefined
 }
 
+export interface LinkEvents {
+  /** It may be another server that answers from now on, or the same one from before. */
+  changed(): void
+}
+
 /** Milliseconds before what could not be done is tried again. */
 const busyDelayMs = 20
 
@@ -42,6 +47,7 @@ export class Link {
   readonly #statements: Statements
   readonly #options: LinkOptions
   readonly #health: Health
+  readonly #events: LinkEvents
   readonly #waiters = new Waiters()
   readonly #sleep = new Waiters()
   #isUp = false
@@ -55,10 +61,11 @@ export class Link {
   #pending = 0
   #closed: EventStreamError | undefined
 
-  constructor(statements: Statements, health: Health, options: LinkOptions) {
+  constructor(statements: Statements, health: Health, options: LinkOptions, events: LinkEvents) {
     this.#statements = statements
     this.#health = health
     this.#options = options
+    this.#events = events
   }
 
   /** Connects, if nothing has before. */
@@ -141,6 +148,7 @@ export class Link {
       this.#isUp = false
       this.#downSince = performance.now()
     }
+    this.#events.changed()
     this.#connect()
   }
 
@@ -176,6 +184,7 @@ export class Link {
         this.#refusal = undefined
         this.#isRefused = false
         this.#health.up('statements')
+        this.#events.changed()
       } catch (error) {
         if (this.#closed !== undefined) return
         const { cause = error } = error as Error

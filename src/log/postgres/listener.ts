@@ -12,6 +12,8 @@ export interface ListenerEvents {
   notification(payload: string): void
   /** Notifications come, of what is appended from now on. */
   listening(): void
+  /** They do not come any more. */
+  lost(): void
 }
 
 const ignore = () => undefined
@@ -173,6 +175,7 @@ export class Listener {
       this.#events.listening()
       throw await this.#lost
     } finally {
+      if (this.#client !== undefined) this.#events.lost()
       this.#client = undefined
       // It listens: nobody else should get it.
       client.release(true)

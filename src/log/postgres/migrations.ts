@@ -1,4 +1,5 @@
 import { functions } from './functions.js'
+import { lossFunctions } from './loss-functions.js'
 import { registryFunctions } from './registry-functions.js'
 import { streamFunctions } from './stream-functions.js'
 
@@ -21,6 +22,7 @@ export interface Migration {
  * - `purge_at` is when a channel is to be looked at, by whoever purges.
  * - A channel with a `lease_token` is a stream: it has one producer, which is the one that has the token, and
  *   an end, which is `closed_at`. Its limits are the producer's, and its entries have no age of their own.
+ * - `losses` has lines of what is known to have been lost: see the function `lose`.
  */
 const tables = `
 CREATE TABLE {schema}.channel (
@@ -38,6 +40,8 @@ CREATE TABLE {schema}.channel (
   max_age interval NOT NULL,
   expires_at timestamptz NOT NULL,
   purge_at timestamptz NOT NULL,
+  began_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  losses text[],
   closed_at timestamptz,
   lease_token text COLLATE "C",
   lease_until timestamptz,
@@ -83,7 +87,7 @@ CREATE TABLE {schema}.producer (
 
 export const migrations: readonly Migration[] = [
   { version: 1, sql: tables },
-  { version: 2, sql: streamFunctions + functions },
+  { version: 2, sql: streamFunctions + lossFunctions + functions },
   { version: 3, sql: registryFunctions },
 ]
 

@@ -1,3 +1,5 @@
+import { type EntryId, isEntryId, seqOf } from '../../core/entry-id.js'
+
 /** The longest notification, in bytes: Postgres takes 7999. */
 const maxPayload = 7900
 
@@ -11,12 +13,13 @@ const spacingMs = 5
  * Tells other processes which channels have new entries: a hint, that may be lost. What is appended
  * while one is under way goes into the next one, as Postgres commits transactions that notify one by one.
  *
- * A notification is `<channel>:<seq>` for each, with a space between them, names percent-encoded; or `*`
- * where that would be too long. Of a stream that was dropped Postgres tells by itself: `<channel>:-1`.
+ * A notification is `<channel>:<id>` for each, with a space between them, names percent-encoded; or `*`
+ * where that would be too long. Postgres tells by itself of marks, and of streams: of those whose producer is gone by
+ * `<channel>:<seq>`, of those that were dropped by `<channel>:-1`.
  */
 export class Notifier {
   readonly #send: (payload: string) => Promise<unknown>
-  readonly #moved = new Map<string, string>()
+  readonly #moved = new Map<string, EntryId>()
   #sending: Promise<void> | undefined
   #timer: NodeJS.Timeout | undefined
   #sentAt = 0
@@ -26,8 +29,8 @@ export class Notifier {
   }
 
   /** @param name - As it is stored. */
-  moved(name: string, seq: string): void {
-    this.#moved.set(name, seq)
+  moved(name: string, head: EntryId): void {
+    this.#moved.set(name, head)
     if (this.#sending !== undefined || this.#timer !== undefined) return
     const waitMs = this.#sentAt + spacingMs - performance.now()
     if (waitMs <= 0) this.#flush()
@@ -57,19 +60,30 @@ export class Notifier {
   }
 
   #take(): string {
-    const payload = [...this.#moved].map(([name, seq]) => `${name}:${seq}`).join(' ')
+    const payload = [...this.#moved].map(([name, head]) => `${name}:${head}`).join(' ')
     this.#moved.clear()
     return payload.length > maxPayload ? anyChannel : payload
   }
 }
 
-/** @returns What a notification tells, with `seq` -1 for what was dropped; undefined when it may be any channel. */
-export function parseHints(
-  payload: string,
-): readonly (readonly [name: string, seq: number])[] | undefined {
+/** What a notification tells of a channel. */
+export interface Hint {
+  readonly name: string
+  /** -1 for what was dropped. */
+  readonly seq: number
+  /** undefined where it is not told. */
+  readonly id: EntryId | undefined
+}
+
+/** @returns undefined when it may be any channel. */
+export function parseHints(payload: string): readonly Hint[] | undefined {
   const hints = payload.split(' ').map((hint) => {
     const end = hint.lastIndexOf(':')
-    return [hint.slice(0, end), Number(hint.slice(end + 1))] as const
+    const place = hint.slice(end + 1)
+    const id = isEntryId(place) ? place : undefined
+    return { name: hint.slice(0, end), seq: id === undefined ? Number(place) : seqOf(id), id }
   })
-  return hints.every(([name, seq]) => name !== '' && Number.isSafeInteger(seq)) ? hints : undefined
+  return hints.every(({ name, seq }) => name !== '' && Number.isSafeInteger(seq))
+    ? hints
+    : undefined
 }

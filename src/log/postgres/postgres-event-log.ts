@@ -1,8 +1,9 @@
 import { inBackground, keepInBackground } from '../../background.js'
 import { encodeChannelName } from '../../core/cursor.js'
-import { type EntryId, seqOf } from '../../core/entry-id.js'
+import type { EntryId } from '../../core/entry-id.js'
 import { EventStreamError, quote } from '../../core/errors.js'
 import type { EncodedEvent } from '../../core/event.js'
+import { canEnd } from '../../core/log-names.js'
 import { within } from '../../core/within.js'
 import type {
   Appended,
@@ -15,8 +16,8 @@ import type {
   RemoteLog,
   StoredEvent,
 } from '../event-log.js'
-import { HeadLookups } from '../head-lookups.js'
 import { Intake, type IntakeLog } from '../intake.js'
+import { Losses, type LossyLog } from '../losses.js'
 import { randomNonce } from '../nonce.js'
 import type { RegistryLog, RegistryStore } from '../registry-store.js'
 import {
@@ -30,17 +31,20 @@ import {
   type StreamLog,
 } from '../stream-log.js'
 import { Appends } from './appends.js'
+import { Changes } from './changes.js'
 import { messageOf } from './failure.js'
 import { Followers } from './followers.js'
+import { channelOf } from './format.js'
 import { Health } from './health.js'
 import { Link, lockMs, type Task } from './link.js'
 import { Listener } from './listener.js'
+import { lossHost } from './loss-host.js'
 import { Notifier } from './notifier.js'
 import { type PostgresEventLogOptions, resolvePostgresOptions } from './options.js'
 import { PostgresRegistry } from './postgres-registry.js'
 import { PostgresStreams } from './postgres-streams.js'
 import { Purger } from './purger.js'
-import { Reads } from './reads.js'
+import { type News, Reads } from './reads.js'
 import { purgeText } from './schema.js'
 import { type Row, Statements } from './statements.js'
 
@@ -77,9 +81,10 @@ export function postgresEventLog(
   return keepInBackground(log)
 }
 
-class PostgresEventLog implements StreamLog, RemoteLog, RegistryLog, IntakeLog {
+class PostgresEventLog implements StreamLog, RemoteLog, RegistryLog, IntakeLog, LossyLog {
   readonly intake = new Intake()
   readonly kind = 'postgres'
+  readonly losses: Losses
   readonly registry: RegistryStore
   readonly #schema: string
   readonly #age: string
@@ -90,8 +95,8 @@ class PostgresEventLog implements StreamLog, RemoteLog, RegistryLog, IntakeLog {
   readonly #listener: Listener
   readonly #notifier: Notifier
   readonly #followers: Followers
-  readonly #lookups: HeadLookups
   readonly #reads: Reads
+  readonly #changes = new Changes(() => this.losses.check())
   readonly #streams: PostgresStreams
   readonly #appends: Appends
   readonly #purger: Purger
@@ -114,8 +119,9 @@ class PostgresEventLog implements StreamLog, RemoteLog, RegistryLog, IntakeLog {
       })
       return own
     }
-    this.#statements = new Statements(shared)
-    this.#link = new Link(this.#statements, this.#health, resolved)
+    const changed = () => this.#changes.add()
+    this.#statements = new Statements(shared, { idleError: changed })
+    this.#link = new Link(this.#statements, this.#health, resolved, { changed })
     this.#listener = new Listener(
       // Whoever runs statements ends the pool.
       listenPool ?? (() => shared().then((opened) => ({ ...opened, end: async () => undefined }))),
@@ -127,8 +133,10 @@ class PostgresEventLog implements StreamLog, RemoteLog, RegistryLog, IntakeLog {
         notification: this.intake.guard((payload) => this.#followers.notified(payload)),
         listening: () => {
           this.#warnIfDeaf()
+          changed()
           this.#followers.check()
         },
+        lost: changed,
       },
     )
     this.#notifier = new Notifier((payload) => this.#notify(payload))
@@ -139,12 +147,13 @@ class PostgresEventLog implements StreamLog, RemoteLog, RegistryLog, IntakeLog {
       { run, soon: (task) => this.#soon(task) },
       this.intake,
     )
+    const server = () => this.#changes.count
+    const losses = new Losses(lossHost(this.#reads, server))
+    this.losses = losses
     const tell = (name: string, entries: readonly StoredEvent[]) => this.#added(name, entries)
     this.#streams = new PostgresStreams(schema, { run, tell, intake: this.intake })
-    this.#appends = new Appends(schema, { ...resolved, age: this.#age }, { run, tell })
-    this.#lookups = new HeadLookups({ maxNames: 20_000, isInTurn: true }, (names) =>
-      this.#reads.heads(names),
-    )
+    const appendHost = { run, tell, losses, server }
+    this.#appends = new Appends(schema, { ...resolved, age: this.#age }, appendHost)
     this.#followers = new Followers(this.#followHost(), {
       // A channel that is followed is kept by being looked at.
       pollMs: Math.min(resolved.pollIntervalMs, Math.max(10, maxAgeMs / 2)),
@@ -188,17 +197,17 @@ class PostgresEventLog implements StreamLog, RemoteLog, RegistryLog, IntakeLog {
 
   async read(channel: string, from: ReadFrom, limit: PageLimit): Promise<Page> {
     this.#use()
-    return this.#reads.page(channel, from, limit)
+    return this.losses.read(channel, from, limit)
   }
 
   async heads(channels: readonly string[]): Promise<readonly EntryId[]> {
     this.#use()
-    return this.#lookups.heads(channels.map(encodeChannelName))
+    return this.losses.heads(channels)
   }
 
   async follow(channel: string, listener: LogListener): Promise<() => void> {
     this.#use()
-    return this.#followers.follow(encodeChannelName(channel), listener)
+    return this.#followers.follow(channel, listener)
   }
 
   async closeChannel(channel: string): Promise<void> {
@@ -263,7 +272,7 @@ class PostgresEventLog implements StreamLog, RemoteLog, RegistryLog, IntakeLog {
     const last = added.at(-1)
     if (last === undefined) return
     this.#followers.appended(name, added)
-    this.#notifier.moved(name, String(seqOf(last.id)))
+    this.#notifier.moved(name, last.id)
   }
 
   async #notify(payload: string): Promise<unknown> {
@@ -280,9 +289,11 @@ class PostgresEventLog implements StreamLog, RemoteLog, RegistryLog, IntakeLog {
       },
       listening: () => this.#listening(),
       missed: () => this.#listener.check(),
-      heads: (names: readonly string[]) => this.#lookups.heads(names),
-      news: (names: readonly string[], after: readonly EntryId[]) =>
-        this.#reads.news(names, after, livePage),
+      heads: (channels: readonly string[]) => this.losses.heads(channels),
+      // Producers of streams find out by themselves.
+      knows: (name: string, id: EntryId) =>
+        canEnd(channelOf(name)) || this.losses.knows(channelOf(name), id),
+      news: (names: readonly string[], after: readonly EntryId[]) => this.#news(names, after),
       intake: this.intake,
     }
   }
@@ -296,6 +307,18 @@ class PostgresEventLog implements StreamLog, RemoteLog, RegistryLog, IntakeLog {
       // The pool tells what is wrong.
     }
     return this.#link.run(task)
+  }
+
+  async #news(
+    names: readonly string[],
+    after: readonly EntryId[],
+  ): Promise<readonly (News | undefined)[]> {
+    const server = this.#changes.count
+    const news = await this.#reads.news(names, after, livePage)
+    for (const [i, { entries = [] } = {}] of news.entries()) {
+      this.losses.delivered(channelOf(names[i] as string), entries, server)
+    }
+    return news
   }
 
   async #listening(): Promise<void> {

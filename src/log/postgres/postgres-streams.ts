@@ -1,5 +1,4 @@
 import { encodeChannelName } from '../../core/cursor.js'
-import { type EntryId, seqOf } from '../../core/entry-id.js'
 import type { EncodedEvent } from '../../core/event.js'
 import { quoteName } from '../../core/log-names.js'
 import type { StoredEvent } from '../event-log.js'
@@ -14,7 +13,7 @@ import {
   type StreamInfo,
   sharedToken,
 } from '../stream-log.js'
-import { escapeTexts, idOf, packEntries, parseEntry, unknownPlace } from './format.js'
+import { escapeTexts, idOf, packEntries, parseEntry, partsOf, unknownPlace } from './format.js'
 import { lockMs, type Task } from './link.js'
 import type { Row } from './statements.js'
 
@@ -146,12 +145,6 @@ export class PostgresStreams {
       values: (_attempt, leftMs) => values(lockMs(leftMs)),
     })
   }
-}
-
-/** `seq` and nonce. */
-function partsOf(id: EntryId | undefined): readonly (number | null)[] {
-  if (id === undefined) return [null, null]
-  return [seqOf(id), Number(id.slice(id.indexOf('-') + 1))]
 }
 
 function interval(ms: number): string {

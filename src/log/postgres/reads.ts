@@ -1,11 +1,13 @@
-import { decodeChannelName, encodeChannelName } from '../../core/cursor.js'
+import { encodeChannelName } from '../../core/cursor.js'
 import { type EntryId, isEntryId, seqOf } from '../../core/entry-id.js'
 import { quoteName } from '../../core/log-names.js'
-import type { Page, PageLimit, ReadFrom, StoredEvent } from '../event-log.js'
+import type { PageLimit, ReadFrom, StoredEvent } from '../event-log.js'
 import { chained, type Intake } from '../intake.js'
+import type { KnownTail } from '../known-tails.js'
+import type { Looked, StoredHead, StoredPage } from '../losses.js'
 import { randomNonce } from '../nonce.js'
-import { idOf, type Look, parseLooks, unknownPlace } from './format.js'
-import type { Task } from './link.js'
+import { channelOf, idOf, type Look, parseLooks, unknownPlace } from './format.js'
+import { lockMs, type Task } from './link.js'
 import type { Row } from './statements.js'
 
 /** What has come behind an entry of a channel. */
@@ -20,7 +22,7 @@ type Run = (task: Task) => Promise<readonly Row[]>
 /** Channels of a look that is short. */
 const maxSoon = 100
 
-/** Reads channels, which are made by being looked at. */
+/** Reads channels, which are made by being looked at, and looks whether they have what they must. */
 export class Reads {
   readonly #schema: string
   readonly #age: string
@@ -45,7 +47,7 @@ export class Reads {
     this.#intake = intake
   }
 
-  async page(channel: string, from: ReadFrom, limit: PageLimit): Promise<Page> {
+  async page(channel: string, from: ReadFrom, limit: PageLimit): Promise<StoredPage> {
     const earliest = () => this.#page(channel, null, limit)
     if (typeof from === 'object' || from === 'earliest') {
       // Of none, there is nothing behind the last that can be.
@@ -56,12 +58,15 @@ export class Reads {
     const look = await this.#look(channel, seqOf(from), limit)
     const { anchor, entries, head } = look
     const behind = this.#behind(encodeChannelName(channel), look, from)
-    if (behind !== undefined) return { entries: behind, gap: undefined, head }
+    if (behind !== undefined) {
+      return { entries: behind, gap: undefined, head, end: head, losses: '' }
+    }
     const trimmedTo = anchor === undefined ? (entries[0]?.prevId ?? head) : '0-0'
     const gap = seqOf(from) < seqOf(trimmedTo) ? 'trimmed' : 'unknown'
     // It begins at the place that was asked for, which may be behind the earliest one.
     const isEarliest = anchor === undefined && entries.length > 0
-    return { ...(isEarliest ? this.#pageOf(channel, look) : await earliest()), gap }
+    const page = isEarliest ? this.#pageOf(channel, look) : await earliest()
+    return { ...page, gap, losses: gap === 'unknown' ? await this.#losses(channel) : '' }
   }
 
   /**
@@ -93,7 +98,7 @@ export class Reads {
   #chained(name: string, after: EntryId | undefined, look: Look): readonly StoredEvent[] {
     const entries = chained(after, look.entries, look.head)
     if (entries.some(({ isUnreadable }) => isUnreadable)) {
-      const what = `An entry of the channel ${quoteName(decodeChannelName(name) ?? name)}`
+      const what = `An entry of the channel ${quoteName(channelOf(name))}`
       this.#intake.drop(what, 'its readers are told')
     }
     return entries
@@ -117,7 +122,7 @@ export class Reads {
   }
 
   /** @param names - As they are stored. */
-  async heads(names: readonly string[]): Promise<ReadonlyMap<string, EntryId>> {
+  async heads(names: readonly string[]): Promise<ReadonlyMap<string, StoredHead>> {
     const task = {
       what: `The look at ${names.length} channels`,
       writes: false,
@@ -127,8 +132,53 @@ export class Reads {
     const run = names.length > maxSoon ? this.#run : this.#soon
     const rows = await this.#runWhole(run, task, names.length)
     return new Map(
-      rows.map(({ i, head }) => [names[Number(i) - 1] as string, idOf(head) ?? unknownPlace]),
+      rows.map((row) => {
+        const head = idOf(row.head) ?? unknownPlace
+        return [names[Number(row.i) - 1] as string, { head, end: head }]
+      }),
     )
+  }
+
+  /** See `LossHost`. */
+  async look(tails: readonly KnownTail[]): Promise<readonly Looked[]> {
+    const rows = await this.#run({
+      what: `The look for losses in ${tails.length} channels`,
+      writes: false,
+      text: `SELECT * FROM ${this.#schema}.look($1, $2, $3, $4)`,
+      values: () => [
+        tails.map(({ channel }) => encodeChannelName(channel)),
+        tails.map(({ first, nonces }) => first + nonces.length - 1),
+        tails.map(({ nonces }) => nonces.at(-1)),
+        tails.map((tail) => tail.ageMs()),
+      ],
+    })
+    return rows.map(lookedOf)
+  }
+
+  /** See `LossHost`. */
+  async mark(tail: KnownTail): Promise<Looked> {
+    const { channel, first, nonces } = tail
+    const name = encodeChannelName(channel)
+    const [row] = await this.#run({
+      what: `The look for losses in ${quoteName(channel)}`,
+      writes: true,
+      isRepeatable: true,
+      text: `SELECT * FROM ${this.#schema}.mark($1, $2, $3, $4, $5, $6)`,
+      values: (_attempt, leftMs) => {
+        return [name, randomNonce(), lockMs(leftMs), first, nonces, tail.ageMs()]
+      },
+    })
+    return lookedOf(row as Row)
+  }
+
+  async #losses(channel: string): Promise<string> {
+    const [row] = await this.#run({
+      what: `The look for losses in ${quoteName(channel)}`,
+      writes: false,
+      text: `SELECT array_to_string(losses, E'\\n') AS losses FROM ${this.#schema}.channel WHERE name = $1`,
+      values: () => [encodeChannelName(channel)],
+    })
+    return typeof row?.losses === 'string' ? row.losses : ''
   }
 
   async #look(channel: string, from: number | null, limit: PageLimit): Promise<Look> {
@@ -141,11 +191,10 @@ export class Reads {
     return this.#pageOf(channel, await this.#look(channel, from, limit))
   }
 
-  #pageOf(channel: string, look: Look): Pick<Page, 'entries' | 'head'> {
-    return {
-      entries: this.#chained(encodeChannelName(channel), undefined, look),
-      head: look.head,
-    }
+  #pageOf(channel: string, look: Look): Omit<StoredPage, 'gap'> {
+    const { head } = look
+    const entries = this.#chained(encodeChannelName(channel), undefined, look)
+    return { entries, head, end: head, losses: '' }
   }
 
   /** A channel may be purged after it was seen to be there, and before it was looked at: then again. */
@@ -155,4 +204,8 @@ export class Reads {
       if (new Set(rows.map(({ i }) => i)).size === count) return rows
     }
   }
+}
+
+function lookedOf({ fate, head }: Row): Looked {
+  return fate === 'kept' || fate === 'absent' ? fate : { head: idOf(head) ?? unknownPlace }
 }

@@ -9,12 +9,18 @@ export type { Row } from './answers.js'
 
 const ignore = () => undefined
 
+export interface StatementsEvents {
+  /** A connection broke that nobody used. */
+  idleError(): void
+}
+
 /**
  * Runs statements on connections of a pool, each until its deadline. A connection whose statement is
  * not answered by then is closed: it may never be.
  */
 export class Statements {
   readonly #source: () => Promise<PoolInUse>
+  readonly #idleError: () => void
   readonly #waiting: (() => void)[] = []
   /** Ends what is under way. */
   readonly #running = new Set<(error: Error) => void>()
@@ -25,8 +31,9 @@ export class Statements {
   readonly #freed = new Waiters()
   #isClosed = false
 
-  constructor(source: () => Promise<PoolInUse>) {
+  constructor(source: () => Promise<PoolInUse>, { idleError }: StatementsEvents) {
     this.#source = source
+    this.#idleError = idleError
   }
 
   /**
@@ -61,7 +68,7 @@ export class Statements {
     for (const go of this.#waiting.splice(0)) go()
     const opened = await this.#opened?.catch(ignore)
     await opened?.end()
-    opened?.pool.removeListener('error', ignore)
+    opened?.pool.removeListener('error', this.#idleError)
   }
 
   #open(): Promise<PoolInUse> {
@@ -69,7 +76,7 @@ export class Statements {
     if (this.#opened === undefined) {
       this.#opened = this.#source().then((opened) => {
         // An idle connection that breaks would end the process; the next statement takes another one.
-        opened.pool.on('error', ignore)
+        opened.pool.on('error', this.#idleError)
         return opened
       })
       this.#opened.catch(() => {

@@ -232,8 +232,13 @@ describeWithPostgres('postgresEventLog, with a Postgres that is away,', () => {
     const pool = poolOf({ max: 4 })
     const log = logOf({ pool })
     await Promise.all([1, 2, 3, 4].map((n) => log.append(`a${n}`, [{ data: '1' }])))
+    const open = pool.totalCount
+    let broken = 0
+    pool.on('remove', () => {
+      broken += 1
+    })
     await server.terminate()
-    await until(() => pool.totalCount === 0)
+    await until(() => broken === open)
     expect(await log.append('a1', [{ data: '2' }])).toMatchObject([
       { id: expect.stringMatching(/^2-/) },
     ])
