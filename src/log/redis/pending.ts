@@ -80,7 +80,8 @@ export class Pending {
     this.#isUp = true
     this.#reason = undefined
     this.#answeredAt = performance.now()
-    this.#attemptAll()
+    if (this.#isHeld) this.#goOnHeld()
+    else this.#attemptAll()
   }
 
   down(reason: unknown): void {
@@ -134,6 +135,12 @@ export class Pending {
     for (const waiting of [...this.#tasks]) if (this.#isUp) void this.#attempt(waiting)
   }
 
+  /** It may still be refused: sent together, the first ones might be, and those behind them not. */
+  #goOnHeld(): void {
+    this.#tryFirst()
+    for (const waiting of [...this.#tasks]) if (!waiting.task.writes) void this.#attempt(waiting)
+  }
+
   #tryLater(): void {
     this.#nextTry ??= setTimeout(() => this.#tryFirst(), busyDelayMs).unref()
   }
@@ -179,7 +186,7 @@ export class Pending {
     } else if (why === 'lost' || !task.writes || !this.#isHeld) {
       if (why === 'lost') waiting.lostAt ??= triedAt
       setTimeout(() => {
-        if (this.#isUp) void this.#attempt(waiting)
+        if (this.#isUp && !(task.writes && this.#isHeld)) void this.#attempt(waiting)
       }, busyDelayMs).unref()
     }
   }
