@@ -8,6 +8,12 @@ import type { PoolInUse, PostgresClient } from './pool.js'
 import { retryDelayMs } from './retry-delay.js'
 import { connectBy, type Row } from './statements.js'
 
+/** What is wrong where messages cannot come. */
+export const deaf =
+  'Notifications do not come over this pool, perhaps because of a pooler that gives a connection to others after each ' +
+  'transaction, such as PgBouncer or Supavisor in transaction mode: events of other processes come up to half a second ' +
+  'late. Give listenPool a pool, or a URL, that goes to Postgres directly.'
+
 export interface ListenerEvents {
   notification(payload: string): void
   /** Notifications come, of what is appended from now on. */

@@ -37,7 +37,7 @@ import { Followers } from './followers.js'
 import { channelOf } from './format.js'
 import { Health } from './health.js'
 import { Link, lockMs, type Task } from './link.js'
-import { Listener } from './listener.js'
+import { deaf, Listener } from './listener.js'
 import { lossHost } from './loss-host.js'
 import { Notifier } from './notifier.js'
 import { type PostgresEventLogOptions, resolvePostgresOptions } from './options.js'
@@ -53,11 +53,6 @@ const livePage: PageLimit = { maxEvents: 256, maxLength: 65_536 }
 
 /** How long `close` waits for other processes to be told of the last entries. */
 const farewellMs = 500
-
-const deaf =
-  'Notifications do not come over this pool, perhaps because of a pooler that gives a connection to others after each ' +
-  'transaction, such as PgBouncer or Supavisor in transaction mode: events of other processes come up to half a second ' +
-  'late. Give listenPool a pool, or a URL, that goes to Postgres directly.'
 
 const deafWarning = { type: 'EventStreamWarning', code: 'HEADWATER_POOLER' }
 
