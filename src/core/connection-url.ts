@@ -36,14 +36,14 @@ export function readConnectionUrl(
   const isWhole = (url: string) => URL.canParse(url) && isPath(new URL(url).pathname)
   const standard = scheme + encoded(authority) + rest
   const isStandard = scheme !== '' && isWhole(standard)
-  const [path = '', query = ''] = rest.split(/[?#]/)
-  const isPlain = !rest.includes('@') || (authority.includes('@') && !path.includes('@'))
+  const [, path = '', query = ''] = /^([^?#]*)(?:\?([^#]*))?/.exec(rest) ?? []
+  const isNamed = !path.includes('@') && /^[\w.-]+=/.test(query)
+  const isPlain = !rest.includes('@') || (authority.includes('@') && isNamed)
   if (isStandard && isPlain && !rest.includes('#')) return standard
   // Then the password has a character that ends an address: everything up to the last @ is user and password.
   const address = authority + rest
   const userInfo = address.slice(0, address.lastIndexOf('@') + 1)
-  const isQuery = isStandard && !path.includes('@') && /^[\w.-]+=/.test(query)
-  if (!userInfo.includes(':') || isQuery) return undefined
+  if (!userInfo.includes(':') || (isStandard && isNamed)) return undefined
   const typed = scheme + encoded(userInfo) + address.slice(userInfo.length)
   return isWhole(typed) && !typed.includes('#') ? typed : undefined
 }

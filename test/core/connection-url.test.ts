@@ -42,6 +42,8 @@ describe('a connection URL', () => {
         const own = createClient({ url: redisUrl }).options
         expect(own).toMatchObject({ username: 'user', password: typed, database: 1 })
       }),
+      // What seems to have another host, and a query.
+      { examples: [['@=?/'], ['@h?'], ['1@h?/1'], ['#1=']] },
     )
   })
 
