@@ -177,10 +177,19 @@ export class Losses {
     }
   }
 
-  /** What is of a lost history may still be on its way here when its loss is marked. */
+  /**
+   * What is of a lost history may still be on its way here when its loss is marked: then only what follows on what is
+   * known by the end counts.
+   */
   #learn(channel: string, entries: readonly Link[], server: number): void {
-    if (server !== this.#host.server() || this.#marking.has(channel)) return
-    this.#tails.learn(channel, entries, server)
+    if (server !== this.#host.server()) return
+    const marking = this.#marking.get(channel)
+    if (marking === undefined) this.#tails.learn(channel, entries, server)
+    else void marking.then(() => this.#extend(channel, entries, server), ignore)
+  }
+
+  #extend(channel: string, entries: readonly Link[], server: number): void {
+    if (server === this.#host.server()) this.#tails.extend(channel, entries, server)
   }
 
   /**
