@@ -148,6 +148,8 @@ export class Pending {
   /** Of many that were sent at once, the first ones might still be refused, and the others not. */
   #tryFirst(): void {
     this.#nextTry = undefined
+    // Its answer may take longer than that.
+    if (this.#first?.isTrying && !this.#first.isSettled) return
     this.#first = [...this.#tasks].find(({ task, isTrying }) => task.writes && !isTrying)
     if (this.#first === undefined) this.#isHeld = false
     else if (this.#isUp) void this.#attempt(this.#first)

@@ -1,23 +1,31 @@
 import { expect, test } from '@jest/globals'
 import { Pending } from '../../../src/log/redis/pending.js'
+import { until } from '../../support/until.js'
 
 const readOnly = () => new Error("READONLY You can't write against a read only replica.")
-const soon = () => new Promise((resolve) => setTimeout(resolve, 2))
+const wait = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
 
 /** A Redis that takes commands one by one, and is made a master between two of them. */
 function replica() {
   const done: number[] = []
-  const state = { isReadOnly: true, promoteBehind: Number.POSITIVE_INFINITY, done }
+  const state = {
+    isReadOnly: true,
+    promoteBehind: Number.POSITIVE_INFINITY,
+    answerMs: 2,
+    taken: 0,
+    done,
+  }
   let queue = Promise.resolve()
-  let taken = 0
   const attempt = (n: number) => async () => {
-    const answer = queue.then(soon).then(() => {
-      taken += 1
-      const wasReadOnly = state.isReadOnly
-      if (taken >= state.promoteBehind) state.isReadOnly = false
-      if (!wasReadOnly) done.push(n)
-      return wasReadOnly
-    })
+    const answer = queue
+      .then(() => wait(state.answerMs))
+      .then(() => {
+        state.taken += 1
+        const wasReadOnly = state.isReadOnly
+        if (state.taken >= state.promoteBehind) state.isReadOnly = false
+        if (!wasReadOnly) done.push(n)
+        return wasReadOnly
+      })
     queue = answer.then(() => undefined)
     if (await answer) throw readOnly()
   }
@@ -34,9 +42,7 @@ test.each([3, 4, 5, 6, 7, 8])(
     state.promoteBehind = promoteBehind
     pending.up()
     const first = [0, 1].map((n) => append(pending, n))
-    await soon()
-    await soon()
-    await soon()
+    await until(() => state.taken === 2)
     pending.down(readOnly())
     const later = [2, 3, 4].map((n) => append(pending, n))
     pending.up()
@@ -45,3 +51,12 @@ test.each([3, 4, 5, 6, 7, 8])(
     expect(state.done).toEqual([0, 1, 2, 3, 4, 5, 6])
   },
 )
+
+test('keeps the order where answers take longer than the pause between tries', async () => {
+  const { state, append } = replica()
+  const pending = new Pending(10_000, 1000, { onSilence: () => undefined })
+  Object.assign(state, { promoteBehind: 5, answerMs: 120 })
+  pending.up()
+  await Promise.all([0, 1, 2, 3].map((n) => append(pending, n)))
+  expect(state.done).toEqual([0, 1, 2, 3])
+})
