@@ -51,6 +51,8 @@ export class Losses {
   readonly #tails: KnownTails
   readonly #host: LossHost
   readonly #marking = new Map<string, Promise<boolean>>()
+  /** What came while a loss was being marked, by channel. */
+  readonly #late = new Map<string, Link[]>()
   readonly #watchers = new Set<(channel: string) => void>()
 
   constructor(host: LossHost, tails = new KnownTails()) {
@@ -185,11 +187,29 @@ export class Losses {
     if (server !== this.#host.server()) return
     const marking = this.#marking.get(channel)
     if (marking === undefined) this.#tails.learn(channel, entries, server)
-    else void marking.then(() => this.#extend(channel, entries, server), ignore)
+    else this.#learnLater(channel, entries, server, marking)
   }
 
-  #extend(channel: string, entries: readonly Link[], server: number): void {
-    if (server === this.#host.server()) this.#tails.extend(channel, entries, server)
+  #learnLater(
+    channel: string,
+    entries: readonly Link[],
+    server: number,
+    marking: Promise<boolean>,
+  ): void {
+    const waiting = this.#late.get(channel)
+    if (waiting !== undefined) {
+      waiting.push(...entries)
+      return
+    }
+    const late = [...entries]
+    this.#late.set(channel, late)
+    void marking.catch(ignore).then(() => {
+      this.#late.delete(channel)
+      if (server !== this.#host.server()) return
+      // Answers may come in another order than what they tell of.
+      late.sort((a, b) => seqOf(a.id) - seqOf(b.id))
+      this.#tails.extend(channel, late, server)
+    })
   }
 
   /**
