@@ -153,13 +153,6 @@ export class KnownTails {
     this.#shrink()
   }
 
-  /** As `learn`, but only of entries that follow on what is known. */
-  extend(channel: string, links: readonly Link[], server: number): void {
-    for (const link of links) {
-      if (link.prevId === this.last(channel)) this.learn(channel, [link], server)
-    }
-  }
-
   learnHead(channel: string, head: EntryId): void {
     if (canEnd(channel)) return
     const tail = this.#tails.get(channel)

@@ -179,10 +179,7 @@ export class Losses {
     }
   }
 
-  /**
-   * What is of a lost history may still be on its way here when its loss is marked: then only what follows on what is
-   * known by the end counts.
-   */
+  /** What comes while a loss is marked may be of the lost history, or of what is there: it is looked at behind that. */
   #learn(channel: string, entries: readonly Link[], server: number): void {
     if (server !== this.#host.server()) return
     const marking = this.#marking.get(channel)
@@ -208,7 +205,7 @@ export class Losses {
       if (server !== this.#host.server()) return
       // Answers may come in another order than what they tell of.
       late.sort((a, b) => seqOf(a.id) - seqOf(b.id))
-      this.#tails.extend(channel, late, server)
+      this.#tails.learn(channel, late, server)
     })
   }
 
@@ -235,7 +232,8 @@ export class Losses {
       const looked = await this.#host.mark(tail)
       if (server !== this.#host.server()) return true
       if (looked === 'absent') this.#tails.forget(channel)
-      else if (looked !== 'kept') {
+      else if (looked === 'kept') this.#tails.wasThere(channel, server)
+      else {
         this.#tails.beginAt(channel, looked.head)
         this.#tails.wasThere(channel, server)
         for (const watcher of [...this.#watchers]) watcher(channel)
