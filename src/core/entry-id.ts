@@ -23,3 +23,8 @@ export function isEntryId(text: string): boolean {
 export function seqOf(id: EntryId): number {
   return Number(id.slice(0, id.indexOf('-')))
 }
+
+/** The `nonce` of a well-formed id. */
+export function nonceOf(id: EntryId): number {
+  return Number(id.slice(id.indexOf('-') + 1))
+}

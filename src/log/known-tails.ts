@@ -1,4 +1,4 @@
-import { type EntryId, seqOf } from '../core/entry-id.js'
+import { type EntryId, nonceOf, seqOf } from '../core/entry-id.js'
 import { canEnd } from '../core/log-names.js'
 import type { StoredEvent } from './event-log.js'
 
@@ -190,8 +190,4 @@ export class KnownTails {
       this.forget(oldest as string)
     }
   }
-}
-
-function nonceOf(id: EntryId): number {
-  return Number(id.slice(id.indexOf('-') + 1))
 }

@@ -1,4 +1,4 @@
-import { type EntryId, isEntryId, seqOf } from '../core/entry-id.js'
+import { type EntryId, isEntryId, nonceOf, seqOf } from '../core/entry-id.js'
 import { controlEvents } from '../core/event.js'
 import type { StoredEvent } from './event-log.js'
 
@@ -63,8 +63,4 @@ export function behindLoss(
   const [first, ...others] = rest
   if (first?.id === mark) return [{ ...first, prevId: from }, ...others]
   return [{ id: fork, prevId: from, data: '', isLoss: true }, ...rest]
-}
-
-function nonceOf(id: EntryId): number {
-  return Number(id.slice(id.indexOf('-') + 1))
 }

@@ -1,4 +1,4 @@
-import { type EntryId, formatEntryId, seqOf } from '../../src/core/entry-id.js'
+import { type EntryId, formatEntryId, nonceOf, seqOf } from '../../src/core/entry-id.js'
 import type {
   Appended,
   NewEntry,
@@ -219,8 +219,4 @@ function lineOf({ mark, markedAt, fork, first, nonces }: Loss): string {
 
 function lastOf({ first, nonces }: KnownTail): EntryId {
   return formatEntryId(first + nonces.length - 1, nonces.at(-1) as number)
-}
-
-function nonceOf(id: EntryId): number {
-  return Number(id.slice(id.indexOf('-') + 1))
 }

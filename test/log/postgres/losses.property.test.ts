@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 import { Client } from 'pg'
-import { type EntryId, seqOf } from '../../../src/core/entry-id.js'
+import { type EntryId, nonceOf, seqOf } from '../../../src/core/entry-id.js'
 import { storedMark } from '../../../src/log/loss-marks.js'
 import { setUpPostgres } from '../../../src/postgres.js'
 import { describeWithPostgres } from '../../support/describe-with-postgres.js'
@@ -43,8 +43,6 @@ interface Known {
   readonly inReference: number
   readonly inPostgres: unknown
 }
-
-const nonceOf = (id: EntryId) => Number(id.split('-')[1])
 
 /** How long ago, in milliseconds of the server. */
 const age = (at: string) =>
