@@ -18,13 +18,14 @@ export interface TimeoutListener {
   timedOut(): void
 }
 
-/** What timeouts were before streams opened, in milliseconds. */
-const suspended = new WeakMap<Timed, number>()
 /** A session of HTTP/2 that has open streams. */
 interface SessionUse {
   readonly streams: Set<TimeoutListener>
   onTimeout(): void
 }
+
+/** What timeouts were before streams opened, in milliseconds. */
+const suspended = new WeakMap<Timed, number>()
 
 const uses = new WeakMap<Timed, SessionUse>()
 

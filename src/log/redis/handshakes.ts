@@ -1,3 +1,5 @@
+import { PartTimers } from './part-timers.js'
+
 /** For slow networks and long handshakes, however short an append may wait. */
 const minMs = 5000
 
@@ -5,7 +7,7 @@ const minMs = 5000
 export class Handshakes<Part> {
   readonly #ms: number
   readonly #onSilence: (ms: number) => void
-  readonly #timers = new Map<Part, NodeJS.Timeout>()
+  readonly #timers = new PartTimers<Part>()
 
   constructor(ms: number, onSilence: (ms: number) => void) {
     this.#ms = Math.max(ms, minMs)
@@ -14,18 +16,15 @@ export class Handshakes<Part> {
 
   /** Something is to be heard of it, from now on. */
   begin(part: Part): void {
-    clearTimeout(this.#timers.get(part))
-    const timer = setTimeout(() => this.#onSilence(this.#ms), this.#ms).unref()
-    this.#timers.set(part, timer)
+    this.#timers.set(part, this.#ms, () => this.#onSilence(this.#ms))
   }
 
   /** It was answered. */
   done(part: Part): void {
-    clearTimeout(this.#timers.get(part))
-    this.#timers.delete(part)
+    this.#timers.clear(part)
   }
 
   close(): void {
-    for (const part of this.#timers.keys()) this.done(part)
+    this.#timers.clearAll()
   }
 }

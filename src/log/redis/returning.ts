@@ -1,3 +1,5 @@
+import { PartTimers } from './part-timers.js'
+
 /** For a connection to be made, however slow the network is. */
 const returnMs = 1000
 
@@ -7,7 +9,7 @@ const returnMs = 1000
  */
 export class Returning<Part> {
   readonly #onLate: (error: Error | undefined) => void
-  readonly #timers = new Map<Part, NodeJS.Timeout>()
+  readonly #timers = new PartTimers<Part>()
 
   /** @param onLate - It is not back: then it is lost. */
   constructor(onLate: (error: Error | undefined) => void) {
@@ -19,21 +21,15 @@ export class Returning<Part> {
   }
 
   begin(part: Part, error: Error | undefined): void {
-    this.done(part)
-    const timer = setTimeout(() => {
-      this.#timers.delete(part)
-      this.#onLate(error)
-    }, returnMs).unref()
-    this.#timers.set(part, timer)
+    this.#timers.set(part, returnMs, () => this.#onLate(error))
   }
 
   /** It is back; or will not be so soon. */
   done(part: Part): void {
-    clearTimeout(this.#timers.get(part))
-    this.#timers.delete(part)
+    this.#timers.clear(part)
   }
 
   close(): void {
-    for (const part of this.#timers.keys()) this.done(part)
+    this.#timers.clearAll()
   }
 }
