@@ -1,6 +1,7 @@
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 import { type Calm, World } from './going-back.js'
+import { movesOf } from './moves.js'
 import { type Fate, settlePromises, turn } from './simulation.js'
 import { Client } from './told-client.js'
 
@@ -37,28 +38,8 @@ const steps: fc.Arbitrary<Step[]> = fc.array(
       weight: 24,
       arbitrary: fc.record({ do: fc.constant('publish'), channel: fc.nat(1), process: process3 }),
     },
-    {
-      weight: 12,
-      arbitrary: fc.record({ do: fc.constant('connect'), client, process: fc.nat(1) }),
-    },
-    {
-      weight: 6,
-      arbitrary: fc.record({
-        do: fc.constant('cut'),
-        client,
-        share: fc.double({ min: 0, max: 1, noNaN: true }),
-      }),
-    },
+    ...movesOf(client),
     { weight: 12, arbitrary: fc.record({ do: fc.constantFrom('stall', 'drain'), client }) },
-    {
-      weight: 36,
-      arbitrary: fc.record({
-        do: fc.constant('pass'),
-        which: fc.nat(20),
-        times: fc.integer({ min: 1, max: 5 }),
-      }),
-    },
-    { weight: 15, arbitrary: fc.record({ do: fc.constant('turn') }) },
     { weight: 4, arbitrary: fc.record({ do: fc.constant('check'), process: process3 }) },
     { weight: 1, arbitrary: fc.record({ do: fc.constant('fail') }) },
     { weight: 4, arbitrary: fc.record({ do: fc.constant('save') }) },

@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
+import { movesOf } from './moves.js'
 import { Client, type Fate, settlePromises, turn, World } from './simulation.js'
 
 const channels = ['a', 'b', 'c']
@@ -26,28 +27,8 @@ const harmless: fc.WeightedArbitrary<Step>[] = [
       times: fc.integer({ min: 1, max: 4 }),
     }),
   },
-  {
-    weight: 12,
-    arbitrary: fc.record({ do: fc.constant('connect'), client, process: fc.nat(1) }),
-  },
-  {
-    weight: 6,
-    arbitrary: fc.record({
-      do: fc.constant('cut'),
-      client,
-      share: fc.double({ min: 0, max: 1, noNaN: true }),
-    }),
-  },
+  ...movesOf(client),
   { weight: 18, arbitrary: fc.record({ do: fc.constantFrom('stall', 'drain'), client }) },
-  {
-    weight: 36,
-    arbitrary: fc.record({
-      do: fc.constant('pass'),
-      which: fc.nat(20),
-      times: fc.integer({ min: 1, max: 5 }),
-    }),
-  },
-  { weight: 15, arbitrary: fc.record({ do: fc.constant('turn') }) },
 ]
 
 /** What happens to the store. */

@@ -4,13 +4,13 @@ import { type AddressInfo, createConnection } from 'node:net'
 import { finished } from 'node:stream/promises'
 import { createGunzip } from 'node:zlib'
 import { describe, expect, test } from '@jest/globals'
-import compression from 'compression'
 import type { RequestHandler } from 'express'
 import session, { MemoryStore } from 'express-session'
 import { setUp } from '../support/app.js'
 import { startServer } from '../support/server.js'
 import { connect } from '../support/sse-client.js'
 import { until } from '../support/until.js'
+import { compressing, dropsCallback } from '../support/wrapping.js'
 
 const portOf = (server: Server) => (server.address() as AddressInfo).port
 
@@ -24,22 +24,6 @@ async function keptConnection(server: Server, head = 'GET /events HTTP/1.1\r\nHo
   socket.on('error', () => undefined)
   socket.write(`${head}\r\n`)
   return { socket, text: () => got.text }
-}
-
-const compressing: readonly RequestHandler[] = [
-  compression({ threshold: 0 }),
-  (_req, res, next) => {
-    res.setHeader('Cache-Control', 'no-cache')
-    next()
-  },
-]
-
-/** What simple wrappers do. */
-const dropsCallback: RequestHandler = (_req, res, next) => {
-  const { write, end } = res
-  res.write = ((chunk: Buffer) => write.call(res, chunk, 'utf8')) as typeof write
-  res.end = ((chunk: Buffer) => end.call(res, chunk, 'utf8')) as typeof end
-  next()
 }
 
 const savesLate = session({

@@ -2,35 +2,19 @@ import { once } from 'node:events'
 import { createServer as createHttp2Server, connect as http2Connect } from 'node:http2'
 import type { AddressInfo } from 'node:net'
 import { describe, expect, test } from '@jest/globals'
-import compression from 'compression'
 import express, { type Request, type RequestHandler } from 'express'
 import session, { MemoryStore } from 'express-session'
 import { setUp } from '../support/app.js'
 import { startServer } from '../support/server.js'
 import { connect } from '../support/sse-client.js'
 import { until } from '../support/until.js'
+import { compressing, dropsCallback } from '../support/wrapping.js'
 
 declare module 'express-session' {
   interface SessionData {
     user: string
     views: number
   }
-}
-
-const compressing: readonly RequestHandler[] = [
-  compression({ threshold: 0 }),
-  (_req, res, next) => {
-    res.setHeader('Cache-Control', 'no-cache')
-    next()
-  },
-]
-
-/** What simple wrappers do. */
-const dropsCallback: RequestHandler = (_req, res, next) => {
-  const { write, end } = res
-  res.write = ((chunk: Buffer) => write.call(res, chunk, 'utf8')) as typeof write
-  res.end = ((chunk: Buffer) => end.call(res, chunk, 'utf8')) as typeof end
-  next()
 }
 
 interface Visitor {

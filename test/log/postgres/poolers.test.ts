@@ -32,6 +32,18 @@ describeWithPostgres('postgresEventLog, through a pooler,', () => {
     return bouncer
   }
 
+  /** Its pool would have more connections than the server gives. */
+  async function logWithFew(connections: number) {
+    const few = await FewConnections.start(server, connections)
+    closers.push(() => few.stop())
+    const pool = new Pool({ connectionString: few.url, max: 20 })
+    pool.on('error', () => undefined)
+    closers.push(() => pool.end())
+    const log = logOf({ pool, listenPool: server.url })
+    await log.ready()
+    return { few, pool, log }
+  }
+
   beforeAll(async () => {
     server = await PostgresServer.start()
     await setUpPostgres(server.url)
@@ -116,13 +128,7 @@ describeWithPostgres('postgresEventLog, through a pooler,', () => {
   })
 
   test('publishes with the connections that there are, where more are refused with XX000', async () => {
-    const few = await FewConnections.start(server, 3)
-    closers.push(() => few.stop())
-    const pool = new Pool({ connectionString: few.url, max: 20 })
-    pool.on('error', () => undefined)
-    closers.push(() => pool.end())
-    const log = logOf({ pool, listenPool: server.url })
-    await log.ready()
+    const { few, log } = await logWithFew(3)
     const appends = Array.from({ length: 40 }, (_, i) => log.append(`c${i}`, [{ data: '1' }]))
     const results = await Promise.allSettled(appends)
     expect(results.filter(({ status }) => status === 'rejected')).toEqual([])
@@ -131,13 +137,7 @@ describeWithPostgres('postgresEventLog, through a pooler,', () => {
   })
 
   test('waits for a connection where the application has all of them', async () => {
-    const few = await FewConnections.start(server, 2)
-    closers.push(() => few.stop())
-    const pool = new Pool({ connectionString: few.url, max: 20 })
-    pool.on('error', () => undefined)
-    closers.push(() => pool.end())
-    const log = logOf({ pool, listenPool: server.url })
-    await log.ready()
+    const { few, pool, log } = await logWithFew(2)
     const own: PoolClient[] = []
     // The log may have one still.
     await until(async () => {
